@@ -1,0 +1,20 @@
+"""The errors that a user can cause. In: the key, file or id, the rule, the value. Out: one line, exit code 2.
+
+Everything else that is raised is a defect of ours and keeps its traceback.
+"""
+
+
+class XmrcError(Exception):
+    """What the user can mend. Its text is one line that names the culprit, the rule and the value."""
+
+
+class SettingsError(XmrcError):
+    """A key of the study file or of `--set` breaks a rule."""
+
+
+class DataError(XmrcError):
+    """A corpus file, an answer, an alignment or a tokenizer breaks a rule."""
+
+
+class ResourceError(XmrcError):
+    """The machine, cluster, storage or tracking server cannot do what the study asks."""
