@@ -1,0 +1,44 @@
+"""What a study is. In: a YAML file and `--set` texts. Out: a frozen `Study`, or a one-line error.
+
+Every key that is accepted here is implemented to the right: data, scoring, learning, search.
+"""
+
+from xmrc.settings.domains import Domain, active_keys, dependency_order
+from xmrc.settings.loading import load_study
+from xmrc.settings.sections import (
+    BaseSettings,
+    DataSettings,
+    DistillSettings,
+    EncoderConfig,
+    ObjectiveSettings,
+    RunSettings,
+    TrainingSettings,
+)
+from xmrc.settings.study import (
+    ResourceSettings,
+    SearchSettings,
+    Study,
+    TrackingSettings,
+)
+from xmrc.settings.values import flat, to_yaml, with_values
+
+__all__ = [
+    "BaseSettings",
+    "DataSettings",
+    "DistillSettings",
+    "Domain",
+    "EncoderConfig",
+    "ObjectiveSettings",
+    "ResourceSettings",
+    "RunSettings",
+    "SearchSettings",
+    "Study",
+    "TrackingSettings",
+    "TrainingSettings",
+    "active_keys",
+    "dependency_order",
+    "flat",
+    "load_study",
+    "to_yaml",
+    "with_values",
+]

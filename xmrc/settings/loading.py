@@ -1,0 +1,96 @@
+"""A study from its file. In: a path and `--set` texts. Out: a checked `Study`.
+
+Whatever is wrong is one `SettingsError` that names the file, or the `--set`, and the key.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from xmrc.errors import SettingsError
+from xmrc.settings import yaml_text
+from xmrc.settings.overrides import Override, apply, parse_override
+from xmrc.settings.sections import RunSettings
+from xmrc.settings.space_checks import check_space
+from xmrc.settings.study import Study
+from xmrc.settings.values import BrokenRuleError, with_values
+from xmrc.settings.wording import Problem, problems, shown
+
+DATA_ROOT = "XMRC_DATA"  # environment variable: folder of the corpora
+
+
+def load_study(path: Path, overrides: Sequence[str] = ()) -> Study:
+    """The study of the file `path` with `overrides` (`KEY=VALUE`, dotted from the top of the file).
+
+    Raises:
+        SettingsError: no such file, no YAML, an unknown key, a broken rule.
+    """
+    assignments = [parse_override(text) for text in overrides]
+    tree = apply(read_mapping(path), assignments)
+    try:
+        study = _validated(tree)
+        check_space(study)
+        return study.model_copy(update={"settings": resolved(study.settings, os.environ)})
+    except BrokenRuleError as error:
+        raise SettingsError(_Sources(path, assignments).sentence(error.problems)) from error
+
+
+def read_mapping(path: Path) -> dict[str, Any]:
+    """The plain tree of a study file."""
+    try:
+        tree = yaml_text.parse(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{path}: must be UTF-8 text, byte {error.start} is not") from error
+    except ValueError as error:
+        raise SettingsError(f"{path}: is no YAML: {error}") from error
+    if not isinstance(tree, dict):
+        raise SettingsError(f"{path}: must be a mapping of keys to values, got {shown(tree)}")
+    return tree
+
+
+def resolved(settings: RunSettings, environment: Mapping[str, str]) -> RunSettings:
+    """`settings` with absolute folders, as Ray moves trials into folders of their own."""
+    root = settings.data.root or environment.get(DATA_ROOT) or None
+    values: dict[str, Any] = {"data.root": str(_absolute(root)) if root else None}
+    if Path(settings.encoder).is_dir():
+        values["encoder"] = str(_absolute(settings.encoder))
+    if settings.base and settings.base.model and Path(settings.base.model).is_dir():
+        values["base.model"] = str(_absolute(settings.base.model))
+    return with_values(settings, values)
+
+
+def _absolute(folder: str | Path) -> Path:
+    return Path(folder).expanduser().absolute()
+
+
+def _validated(tree: Mapping[str, Any]) -> Study:
+    try:
+        return Study.model_validate(tree)
+    except ValidationError as error:
+        raise BrokenRuleError(problems(error, Study)) from error
+
+
+@dataclass(frozen=True)
+class _Sources:
+    """Which text of the user's wrote a key: the file, or the last `--set` that touched it."""
+
+    file: Path
+    overrides: Sequence[Override]
+
+    def sentence(self, found: Sequence[Problem]) -> str:
+        more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+        text = f"{self._source(found[0].path)}: {found[0]}{more}"
+        return " ".join(text.split())
+
+    def _source(self, path: Sequence[str | int]) -> str:
+        for override in reversed(self.overrides):
+            shared = min(len(override.path), len(path))
+            if tuple(path[:shared]) == override.path[:shared]:
+                return f"--set {override.text}"
+        return str(self.file)

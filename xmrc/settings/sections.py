@@ -1,0 +1,196 @@
+"""What stands below `settings` in a study file. In: plain values. Out: frozen models.
+
+Each class is one section of the file; each field says its unit. Defaults are the setting of
+Carrino et al. 2023 [SKD] as its released code has it.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from xmrc.settings.wording import broken, rule
+
+SPECIAL_TOKENS = 4  # at most, in a window: <s> question </s> </s> context </s>
+
+
+class Section(BaseModel):
+    """Frozen, without unknown keys; no value is bent into another type (1 may stand for 1.0)."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, validate_default=True
+    )
+
+
+def _each_once(names: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(names)) < len(names):
+        raise broken("", "must name each language once", list(names))
+    return names
+
+
+Text = Annotated[str, Field(min_length=1)]
+Count = Annotated[int, Field(ge=1)]
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Folder = Annotated[Path, Field(strict=False)]
+Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
+Languages = Annotated[
+    tuple[Text, ...], Field(strict=False, min_length=1), AfterValidator(_each_once)
+]
+Coefficient = Annotated[
+    NotNegative | Literal["map"], rule("must be a number of at least 0, or map")
+]
+
+
+class EncoderConfig(Section):
+    """Sizes of the BERT that `encoder: scratch` builds; the defaults suit a CPU."""
+
+    vocab_size: Count = 8000  # pieces
+    hidden_size: Count = 128
+    layers: Count = 2
+    heads: Count = 2
+    intermediate_size: Count = 512
+    max_position_embeddings: Count = 512  # tokens
+
+    @model_validator(mode="after")
+    def _heads_share_the_hidden_size(self) -> Self:
+        if self.hidden_size % self.heads:
+            raise broken("heads", f"must divide hidden_size {self.hidden_size}", self.heads)
+        return self
+
+
+class BaseSettings(Section):
+    """The reader that the trials start from: trained once on `corpus`, or a finished `model`."""
+
+    corpus: Text | None = None
+    model: Text | None = None  # folder of a checkpoint
+    languages: Languages | None = ("en",)  # null = all of the corpus
+    limit: Count | None = None  # question ids
+    epochs: Count = 2
+    batch_size: Count = 24  # windows
+    learning_rate: Positive = 3e-5  # the highest, after warm-up
+    weight_decay: NotNegative = 0.0
+    warmup: Share = 0.0  # of all steps
+    seed: Folder = Annotated[Path, Field(strict=False)]
+Seed = 3
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if (self.corpus is None) == (self.model is None):
+            both = {"corpus": self.corpus, "model": self.model}
+            raise broken("", "must have exactly one of corpus and model", both)
+        return self
+
+
+class DataSettings(Section):
+    """The parallel corpus that is trained on, the one that selects, and how both are cut."""
+
+    root: Folder | None = None  # null = XMRC_DATA, else the hub
+    train: Text = "xquad"
+    select: Text = "mlqa/dev"
+    languages: Languages = ("en", "es", "de", "ar", "vi", "hi", "zh")
+    source_language: Text = "en"
+    ntl: Annotated[int, Field(ge=0)] = 5  # target languages drawn for each question
+    limit: Count | None = None  # question ids, those of lowest hash, the same in every language
+    max_length: Count = 384  # tokens of a window
+    max_question_tokens: Count = 64  # tokens
+    stride: Annotated[int, Field(ge=0)] = 128  # tokens that neighbouring windows share
+
+    @model_validator(mode="after")
+    def _source_is_a_language(self) -> Self:
+        if self.source_language not in self.languages:
+            among = f"must be one of the languages [{', '.join(self.languages)}]"
+            raise broken("source_language", among, self.source_language)
+        return self
+
+    @model_validator(mode="after")
+    def _windows_advance(self) -> Self:
+        room = self.max_length - self.max_question_tokens - SPECIAL_TOKENS
+        if room < 1:
+            least = self.max_question_tokens + SPECIAL_TOKENS
+            text = f"must be greater than max_question_tokens + {SPECIAL_TOKENS} = {least}"
+            raise broken("max_length", text, self.max_length)
+        if self.stride >= room:
+            text = f"must be less than max_length - max_question_tokens - {SPECIAL_TOKENS} = {room}"
+            raise broken("stride", text, self.stride)
+        return self
+
+
+class DistillSettings(Section):
+    """Self-distillation in generations [SKD, eq. 4 to 6]."""
+
+    coefficient: Coefficient = (
+        "map"  # c_kl: fixed, or from the teacher's mAP@k; 0 = no distillation
+    )
+    variant: Literal["first_hit", "average_precision"] = "first_hit"
+    k: Count = 10  # positions of the teacher that are ranked
+    delta: Count = 5  # tokens around the target that are relevant
+    temperature: Positive = 2.0
+    divergence: Literal["forward", "reverse", "symmetric"] = "forward"
+
+
+def _off(value: Any) -> Any:
+    return None if value == "none" else value
+
+
+class ObjectiveSettings(Section):
+    """L = L_span + c_kl * L_kl."""
+
+    span: Literal["ce", "none"] = "ce"
+    distill: Annotated[DistillSettings | None, BeforeValidator(_off)] = None  # null, none = off
+
+    @model_validator(mode="after")
+    def _something_is_trained(self) -> Self:
+        if self.span == "none" and (self.distill is None or self.distill.coefficient == 0):
+            raise broken("span", "must be ce where distillation is off", self.span)
+        return self
+
+
+class TrainingSettings(Section):
+    """AdamW with linear warm-up and decay; the batch is that of all workers together."""
+
+    epochs: Count = 3
+    batch_size: Count = 24  # windows
+    learning_rate: Positive = 5e-5  # the highest, after warm-up
+    weight_decay: NotNegative = 0.0
+    warmup: Share = 0.0  # of all steps
+    clip: Positive | None = 1.0  # norm of the gradient; null = off
+    dropout: Annotated[float, Field(ge=0, lt=1)] | None = None  # null = the encoder's own
+    precision: Literal["auto", "fp32", "bf16"] = "auto"  # auto: bf16 where the device has it
+    max_tokens: Count | None = None  # of a micro-batch, padding included; null = the whole batch
+    seed: Folder = Annotated[Path, Field(strict=False)]
+Seed = 3
+
+
+class RunSettings(Section):
+    """Everything that a single training run needs."""
+
+    encoder: Text = "bert-base-multilingual-cased"  # hub id, folder, demo or scratch
+    encoder_config: EncoderConfig | None = None  # only for scratch; null = its defaults
+    base: BaseSettings | None = BaseSettings(corpus="squad/train")  # null = no base
+    start_from_base: bool = True  # false: from the encoder
+    data: DataSettings = DataSettings()
+    objective: ObjectiveSettings = ObjectiveSettings()
+    training: TrainingSettings = TrainingSettings()
+
+    @model_validator(mode="after")
+    def _sizes_are_for_scratch(self) -> Self:
+        if self.encoder_config is not None and self.encoder != "scratch":
+            text = f"must be left out where encoder is {self.encoder}, not scratch"
+            raise broken("encoder_config", text, self.encoder_config.model_dump())
+        return self
+
+    @model_validator(mode="after")
+    def _scratch_holds_a_window(self) -> Self:
+        positions = (self.encoder_config or EncoderConfig()).max_position_embeddings
+        if self.encoder == "scratch" and self.data.max_length > positions:
+            text = f"must be at most encoder_config.max_position_embeddings = {positions}"
+            raise broken("data.max_length", text, self.data.max_length)
+        return self
+
+    @model_validator(mode="after")
+    def _base_to_start_from(self) -> Self:
+        if self.start_from_base and self.base is None:
+            raise broken("start_from_base", "must be false where base is null", True)
+        return self

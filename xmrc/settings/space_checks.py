@@ -1,0 +1,128 @@
+"""Does the space fit the settings? In: a `Study`. Out: nothing, or an error that names the key.
+
+Every value that a trial may get is tried in the settings here, so that no trial fails on one later.
+"""
+
+from collections.abc import Iterator, Mapping
+from itertools import combinations
+from typing import Any
+
+from xmrc.settings.domains import Domain, Space, active_keys, dependency_order, is_in
+from xmrc.settings.sections import RunSettings
+from xmrc.settings.study import Study
+from xmrc.settings.values import BrokenRuleError, refuse_unknown_or_off, with_values
+from xmrc.settings.wording import Problem, keys_of, shown
+
+
+def check_space(study: Study) -> None:
+    """Raise `BrokenRuleError` where the space or a starting point does not fit the settings."""
+    for key in study.space:
+        _check_key(study.settings, key)
+    for key, domain in study.space.items():
+        _check_conditions(study.space, key, domain)
+    _check_order(study.space)
+    for values in _extremes(study):
+        _check_values(study, values)
+    for number, point in enumerate(study.search.start_from):
+        _check_start(study, number, point)
+
+
+def _refuse(path: tuple[str | int, ...], rule: str) -> None:
+    raise BrokenRuleError([Problem(path, rule)])
+
+
+def _check_key(settings: RunSettings, key: str) -> None:
+    try:
+        refuse_unknown_or_off(settings.model_dump(mode="json"), tuple(key.split(".")))
+    except BrokenRuleError as error:
+        rule = error.problems[0].rule.replace("did you mean settings.", "did you mean space.")
+        raise BrokenRuleError([Problem(("space", key), rule)]) from error
+    if any(other.startswith(f"{key}.") for other in keys_of(RunSettings)):
+        _refuse(("space", key), "is a section; search the keys below it")
+
+
+def _check_conditions(space: Space, key: str, domain: Domain) -> None:
+    for parent, allowed in domain.when.items():
+        path = ("space", key, "when", parent)
+        if parent not in space:
+            _refuse(path, f"must be a key of the space ({', '.join(space)})")
+        for value in allowed:
+            if not space[parent].holds(value):
+                _refuse(path, f"must be in {space[parent]}, got {shown(value)}")
+
+
+def _check_order(space: Space) -> None:
+    try:
+        dependency_order(space)
+    except ValueError as error:
+        circle = error.args[0]
+        _refuse(("space", circle[0], "when"), f"goes round in a circle: {' on '.join(circle)}")
+    for key in space:
+        for parent, allowed in _requirements(space, key).items():
+            if not allowed:
+                _refuse(("space", key, "when"), f"can never hold: no {parent} fits all of it")
+
+
+def _requirements(space: Space, key: str) -> dict[str, list[Any]]:
+    """For each key that `key` depends on, directly or not, the values that let it be searched."""
+    required: dict[str, list[Any]] = {}
+    for parent, allowed in space[key].when.items():
+        for name, values in [(parent, list(allowed)), *_requirements(space, parent).items()]:
+            known = required.get(name, values)
+            required[name] = [value for value in known if is_in(value, values)]
+    return required
+
+
+def _extremes(study: Study) -> Iterator[dict[str, Any]]:
+    """Each end or choice of each key, then of each two keys.
+
+    The others stand as in the settings, if a trial may have that, else at their first value.
+    """
+    space, plain = study.space, _by_key(study.settings)
+    usual = {k: plain[k] if d.holds(plain[k]) else d.values[0] for k, d in space.items()}
+    single = [{key: value} for key, domain in space.items() for value in domain.values]
+    double = [a | b for a, b in combinations(single, 2) if a.keys() != b.keys()]
+    for chosen in single + double:
+        values = usual | {k: v[0] for key in chosen for k, v in _requirements(space, key).items()}
+        values |= chosen
+        active = active_keys(space, values)
+        if chosen.keys() <= set(active):
+            yield {key: values[key] for key in (*chosen, *(k for k in active if k not in chosen))}
+
+
+def _by_key(settings: RunSettings) -> dict[str, Any]:
+    tree: Any = settings.model_dump(mode="json")
+    found = {}
+    for key in keys_of(RunSettings):
+        value = tree
+        for part in key.split("."):
+            value = value[part] if isinstance(value, dict) else None
+        found[key] = value
+    return found
+
+
+def _check_values(study: Study, values: Mapping[str, Any]) -> None:
+    """Name the searched key that broke a rule, or else the first of `values`, which was tried."""
+    try:
+        with_values(study.settings, values)
+    except BrokenRuleError as error:
+        problem = error.problems[0]
+        key = ".".join(part for part in problem.path[1:] if isinstance(part, str))
+        if key in study.space:
+            raise BrokenRuleError([Problem(("space", key), problem.rule)]) from error
+        tried, value = next(iter(values.items()))
+        text = f"cannot be {shown(value)}: {problem}"
+        raise BrokenRuleError([Problem(("space", tried), text)]) from error
+
+
+def _check_start(study: Study, number: int, point: Mapping[str, Any]) -> None:
+    path = ("search", "start_from", number)
+    for key, value in point.items():
+        if key not in study.space:
+            _refuse((*path, key), f"must be a key of the space ({', '.join(study.space)})")
+        if not study.space[key].holds(value):
+            _refuse((*path, key), f"must be in {study.space[key]}, got {shown(value)}")
+    for key in point:
+        if key not in active_keys(study.space, point):
+            conditions = shown({k: list(v) for k, v in study.space[key].when.items()})
+            _refuse((*path, key), f"must stand beside its condition {conditions}")

@@ -1,0 +1,88 @@
+"""One file, one study: what is trained, searched, and where. In: plain values. Out: `Study`."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field
+
+from xmrc.settings.domains import Domain
+from xmrc.settings.sections import (
+    Count,
+    NotNegative,
+    Positive,
+    RunSettings,
+    Section,
+    Seed,
+    Text,
+)
+from xmrc.settings.wording import rule
+
+Metric = Literal[
+    "gxlt_f1",
+    "gxlt_em",
+    "gxlt_cross_f1",
+    "gxlt_cross_em",
+    "gxlt_micro_f1",
+    "gxlt_micro_em",
+    "xlt_f1",
+    "xlt_em",
+]
+Name = Annotated[
+    str,
+    Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"),
+    rule("must be at most 100 letters, digits, '.', '_' or '-', the first a letter or digit"),
+]
+Cpus = Annotated[Positive | Literal["auto"], rule("must be a number greater than 0, or auto")]
+Gpus = Annotated[NotNegative | Literal["auto"], rule("must be a number of at least 0, or auto")]
+
+
+def _without_deleted(space: Any) -> Any:
+    """`data.ntl: null` takes a key out of the space, `space: null` all of them."""
+    if not isinstance(space, dict):
+        return {} if space is None else space
+    return {key: domain for key, domain in space.items() if domain is not None}
+
+
+class SearchSettings(Section):
+    """How trials are proposed, stopped and kept."""
+
+    metric: Metric = "gxlt_f1"  # 0 to 100, on settings.data.select
+    mode: Literal["max", "min"] = "max"
+    trials: Count = 40
+    sampler: Literal["tpe", "random"] = "tpe"
+    scheduler: Literal["asha", "none"] = "asha"
+    grace: Count = 1  # evaluations before ASHA may stop a trial
+    reduction_factor: Annotated[float, Field(gt=1)] = 3  # ASHA lets one in so many go on
+    evaluate_every: Positive = 0.5  # epochs
+    max_failures: Annotated[int, Field(ge=0)] = 1  # restarts of a trial
+    keep: Count = 3  # checkpoints of a trial
+    seed: Seed = 0
+    start_from: Annotated[tuple[Mapping[str, Any], ...], Field(strict=False)] = ()  # tried first
+
+
+class ResourceSettings(Section):
+    """What one trial takes."""
+
+    workers: Count = 1  # processes that share a batch
+    cpus_per_worker: Cpus = "auto"  # cores
+    gpus_per_worker: Gpus = "auto"  # auto: one each where there are GPUs, else none
+
+
+class TrackingSettings(Section):
+    """Where MLflow keeps runs and models."""
+
+    uri: Text | None = None  # null = MLFLOW_TRACKING_URI, else SQLite in the storage
+    experiment: Text | None = None  # null = the study's name
+    register_as: Name = "xmrc-gxlt"  # model in the registry
+
+
+class Study(Section):
+    """A whole study file."""
+
+    name: Name
+    storage: Text = "runs"  # folder or URI; everything that a study writes is below storage/name
+    settings: RunSettings = RunSettings()
+    space: Annotated[Mapping[str, Domain], BeforeValidator(_without_deleted)] = {}
+    search: SearchSettings = SearchSettings()
+    resources: ResourceSettings = ResourceSettings()
+    tracking: TrackingSettings = TrackingSettings()

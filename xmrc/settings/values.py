@@ -1,0 +1,95 @@
+"""Settings by dotted key. In: a model, and values by key. Out: a model, a flat table, YAML text."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from xmrc.errors import SettingsError
+from xmrc.settings import yaml_text
+from xmrc.settings.sections import RunSettings
+from xmrc.settings.wording import Problem, keys_of, problems, unknown
+
+ABOVE = ("settings",)
+
+
+class BrokenRuleError(SettingsError):
+    """A `SettingsError` that still has its parts, for callers that know more about the place."""
+
+    def __init__(self, found: list[Problem]) -> None:
+        self.problems = found
+        more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+        super().__init__(f"{found[0]}{more}")
+
+
+def with_values(settings: RunSettings, values: Mapping[str, Any]) -> RunSettings:
+    """`settings` with `values`, whose dotted keys start below `settings`, all checked again.
+
+    Raises:
+        SettingsError: an unknown key, a key of a part that is off, or a value that breaks a rule.
+    """
+    tree = settings.model_dump(mode="json")
+    for key, value in values.items():
+        path = tuple(key.split("."))
+        refuse_unknown_or_off(tree, path)
+        tree = put(tree, path, value)
+    try:
+        return RunSettings.model_validate(tree)
+    except ValidationError as error:
+        raise BrokenRuleError(problems(error, RunSettings, ABOVE)) from error
+
+
+def refuse_unknown_or_off(tree: Any, path: tuple[str, ...]) -> None:
+    """Raise where `path` is no key of the settings, or below a part that is null in `tree`."""
+    known = keys_of(RunSettings)
+    for depth in range(1, len(path) + 1):
+        here = path[:depth]
+        if ".".join(here) not in known:
+            raise BrokenRuleError([Problem(ABOVE + here, unknown(here, RunSettings, ABOVE))])
+        if tree is None:
+            off = ".".join(ABOVE + here[:-1])
+            text = f"needs {off}, which is off (null); {off}: {{}} turns it on"
+            raise BrokenRuleError([Problem(ABOVE + path, text)])
+        tree = tree[here[-1]]
+
+
+def put(tree: Mapping[str, Any], path: tuple[str, ...], value: Any) -> dict[str, Any]:
+    """A copy of `tree` with `value` at `path`; sections that are missing or null come into being.
+
+    Raises:
+        ValueError: a part of the path is no section; its argument is that part's path.
+    """
+    key, below = path[0], path[1:]
+    if not below:
+        return {**tree, key: value}
+    inner = tree.get(key)
+    if inner in (None, "none"):
+        inner = {}
+    if not isinstance(inner, dict):
+        raise ValueError((key,))
+    try:
+        return {**tree, key: put(inner, below, value)}
+    except ValueError as error:
+        raise ValueError((key, *error.args[0])) from error
+
+
+def flat(model: BaseModel) -> dict[str, Any]:
+    """Scalars by dotted key, a part that is off as None, lists as their YAML text."""
+    return _flat(model.model_dump(mode="json"), "")
+
+
+def _flat(tree: Mapping[str, Any], above: str) -> dict[str, Any]:
+    rows: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, dict) and value:
+            rows |= _flat(value, f"{above}{key}.")
+        else:
+            rows[above + key] = (
+                yaml_text.one_line(value) if isinstance(value, list | dict) else value
+            )
+    return rows
+
+
+def to_yaml(model: BaseModel) -> str:
+    """The whole of `model`, defaults included, as a study file (or its `settings`) is written."""
+    return yaml_text.write(model.model_dump(mode="json"))

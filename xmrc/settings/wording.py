@@ -1,0 +1,152 @@
+"""Broken rules in words. In: pydantic's errors. Out: `Problem`s, each a place and one sentence.
+
+A sentence reads `settings.objective.distill.temperature must be greater than 0, got -1`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError, WrapValidator
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from xmrc.settings import yaml_text
+
+Path = tuple[str | int, ...]
+
+LONGEST_VALUE = 60  # characters of a value that an error repeats
+
+# pydantic's error types, and what stands between the key and the value; {} come from its context
+RULES = {
+    "bool_type": "must be true or false",
+    "dict_type": "must be a mapping of keys to values",
+    "finite_number": "must be finite",
+    "float_type": "must be a number",
+    "greater_than": "must be greater than {gt:g}",
+    "greater_than_equal": "must be at least {ge:g}",
+    "int_type": "must be a whole number",
+    "less_than": "must be less than {lt:g}",
+    "less_than_equal": "must be at most {le:g}",
+    "list_type": "must be a list",
+    "literal_error": "must be {expected}",
+    "mapping_type": "must be a mapping of keys to values",
+    "model_type": "must be a mapping of keys to values",
+    "path_type": "must be a path",
+    "string_too_short": "must not be empty",
+    "string_type": "must be text",
+    "too_short": "must not be empty",
+    "tuple_type": "must be a list",
+}
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A broken rule: where, counted from the top of the file, and what to say after the key."""
+
+    path: Path
+    rule: str
+
+    def __str__(self) -> str:
+        return f"{dotted(self.path)} {self.rule}".strip()
+
+
+def broken(key: str, rule: str, value: Any) -> PydanticCustomError:
+    """For a model's own check of several keys; `key` is below the model, or "" for all of it."""
+    return PydanticCustomError("broken", "{rule}", {"key": key, "rule": rule, "value": value})
+
+
+def rule(text: str) -> WrapValidator:
+    """One message for a type of several forms, in place of one for each form."""
+
+    def check(value: Any, handler: Any) -> Any:
+        try:
+            return handler(value)
+        except ValidationError as error:
+            raise broken("", text, value) from error
+
+    return WrapValidator(check)
+
+
+def dotted(path: Path) -> str:
+    """`("settings", "data", "languages", 1)` as settings.data.languages[1]."""
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)[1:]
+
+
+def shown(value: Any) -> str:
+    """`value` as the user would write it, cut to a length that leaves the message readable."""
+    text = yaml_text.one_line(value)
+    return text if len(text) <= LONGEST_VALUE else text[: LONGEST_VALUE - 1] + "…"
+
+
+def problems(error: ValidationError, model: type[BaseModel], above: Path = ()) -> list[Problem]:
+    """What `error` of `model` says, unknown keys first: they tend to be the cause of the rest."""
+    details = error.errors(include_url=False)
+    details.sort(key=lambda detail: detail["type"] != "extra_forbidden")
+    return [_problem(detail, model, above) for detail in details]
+
+
+def _problem(detail: ErrorDetails, model: type[BaseModel], above: Path) -> Problem:
+    place, kind, context = detail["loc"], detail["type"], detail.get("ctx", {})
+    if kind == "extra_forbidden":
+        return Problem(above + place, unknown(place, model, above))
+    if kind == "missing":
+        return Problem(above + place, "is required")
+    if kind == "broken":
+        key = tuple(context["key"].split(".")) if context["key"] else ()
+        return Problem(above + place + key, f"{context['rule']}, got {shown(context['value'])}")
+    text = RULES[kind].format(**context).replace("'", "")
+    return Problem(above + place, f"{text}, got {shown(detail['input'])}")
+
+
+def unknown(place: Sequence[str | int], model: type[BaseModel], above: Path = ()) -> str:
+    """What to say after a wrong key: with the nearest of its siblings, else of the whole tree."""
+    wrong = str(place[-1])
+    siblings = keys_of(model_at(model, place[:-1]), deep=False)
+    near = [(*place[:-1], key) for key in get_close_matches(wrong, siblings, n=1)]
+    if not near:
+        everywhere = [tuple(key.split(".")) for key in keys_of(model)]
+        names = get_close_matches(wrong, {key[-1] for key in everywhere}, n=1)
+        near = [key for key in everywhere if key[-1] in names]
+    hint = " or ".join(dotted(above + key) for key in near)
+    return f"is no known key; did you mean {hint}?" if near else "is no known key"
+
+
+def keys_of(model: type[BaseModel], *, deep: bool = True) -> list[str]:
+    """The keys below `model`, sections included; `deep`: with what is below those."""
+    keys = []
+    for name, field in model.model_fields.items():
+        keys.append(field.alias or name)
+        section = section_of(field.annotation)
+        if deep and section:
+            keys += [f"{name}.{key}" for key in keys_of(section)]
+    return keys
+
+
+def section_of(annotation: Any) -> type[BaseModel] | None:
+    """The model whose keys stand directly below a field of this type: `Model`, `Model | None`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    if _is_mapping(annotation):
+        return None
+    return next(filter(None, map(section_of, get_args(annotation))), None)
+
+
+def model_at(model: type[BaseModel], place: Sequence[str | int]) -> type[BaseModel]:
+    """The model whose keys stand below `place`; a mapping's own keys are passed over."""
+    parts = iter(place)
+    for part in parts:
+        fields = {field.alias or name: field for name, field in model.model_fields.items()}
+        annotation = fields[str(part)].annotation
+        if _is_mapping(annotation):
+            next(parts)
+            annotation = get_args(annotation)[1]
+        section = section_of(annotation)
+        assert section, f"nothing below {part} of {model.__name__} is a section"
+        model = section
+    return model
+
+
+def _is_mapping(annotation: Any) -> bool:
+    origin = get_origin(annotation)
+    return isinstance(origin, type) and issubclass(origin, Mapping)
