@@ -1,0 +1,44 @@
+"""What many tests share: small tokenizers of the usual kinds, and where the real data is."""
+
+import os
+from pathlib import Path
+
+import pytest
+from checkpoints import tiny_tokenizer
+from transformers import PreTrainedTokenizerBase
+
+
+def _tokenizer(kind: str, tmp_path_factory: pytest.TempPathFactory) -> PreTrainedTokenizerBase:
+    return tiny_tokenizer(kind, tmp_path_factory.mktemp(kind))
+
+
+@pytest.fixture(scope="session")
+def wordpiece_tokenizer(tmp_path_factory: pytest.TempPathFactory) -> PreTrainedTokenizerBase:
+    """BERT's kind: token types, one separator."""
+    return _tokenizer("wordpiece", tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def unigram_tokenizer(tmp_path_factory: pytest.TempPathFactory) -> PreTrainedTokenizerBase:
+    """XLM-R's kind: two separators, no token types."""
+    return _tokenizer("unigram", tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def bpe_tokenizer(tmp_path_factory: pytest.TempPathFactory) -> PreTrainedTokenizerBase:
+    """ModernBERT's kind: byte-level BPE."""
+    return _tokenizer("bpe", tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def deberta_tokenizer(tmp_path_factory: pytest.TempPathFactory) -> PreTrainedTokenizerBase:
+    """DeBERTa-v2's kind: token types, Unigram with spaces inside its offsets."""
+    return _tokenizer("deberta", tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real corpora, laid out as `settings.data.root` wants it."""
+    if "XMRC_DATA" not in os.environ:
+        pytest.skip("needs real corpora: set XMRC_DATA to their folder")
+    return Path(os.environ["XMRC_DATA"])
