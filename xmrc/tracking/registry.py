@@ -1,0 +1,205 @@
+"""The registered readers: versions of a model that MLflow loads without us and without pickle.
+
+In: the folder of a reader's checkpoint and the code file that answers with it. Out: a version with
+an alias, and from `models:/NAME@ALIAS` the folder again.
+"""
+
+import hashlib
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import mlflow.pyfunc
+import pandas as pd
+import sqlalchemy
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+from mlflow.models import Model, ModelSignature
+from mlflow.types import ColSpec, DataType, Schema
+from mlflow.types.schema import Array, Object, Property
+
+from xmrc.errors import ResourceError, SettingsError
+from xmrc.tracking.names import key_of, value_of
+from xmrc.tracking.runs import Tracker
+from xmrc.tracking.server import connect, patience, refusing, shown, tracking_uri
+
+_SPAN = Object(
+    [
+        Property("text", DataType.string),
+        Property("start", DataType.long),
+        Property("end", DataType.long),
+        Property("score", DataType.double),
+    ]
+)
+SIGNATURE = ModelSignature(  # start and end in characters of the context; nbest: best first
+    inputs=Schema([ColSpec(DataType.string, "question"), ColSpec(DataType.string, "context")]),
+    outputs=Schema(
+        [
+            ColSpec(DataType.string, "answer"),
+            ColSpec(DataType.double, "score"),
+            ColSpec(DataType.long, "start"),
+            ColSpec(DataType.long, "end"),
+            ColSpec(Array(_SPAN), "nbest"),
+        ]
+    ),
+)
+READER = "reader"  # the checkpoint among the artifacts of the model
+
+
+def check_name(name: str) -> None:
+    """SettingsError unless MLflow takes `name` for a registered model."""
+    if not name.strip() or re.search(r"[/:]", name) or name in {".", ".."}:
+        raise SettingsError(
+            f"tracking.register_as: must be a name without '/' and ':', not {name!r}"
+        )
+
+
+def register(
+    tracker: Tracker,
+    folder: Path,
+    *,
+    name: str,
+    code: Path,
+    requirements: Sequence[str],
+    scores: Mapping[str, float],
+    example: Mapping[str, str],
+    description: str = "",
+    code_paths: Sequence[Path] = (),
+    trial: str | None = None,
+    alias: str = "champion",
+) -> str:
+    """Make the checkpoint in `folder` the next version of `name`, and `alias` point to it.
+
+    `code` calls `mlflow.models.set_model` with a PythonModel that opens
+    `context.artifacts["reader"]` and answers by SIGNATURE; `example` is a question and its context;
+    `requirements` and `code_paths` are what it needs elsewhere; `trial` made it, else the study did.
+    ResourceError: the server does not answer. The alias comes last, so it never names half a model.
+    """
+    run_id = tracker.run_id(trial)
+    card = Model(run_id=run_id)
+    with tempfile.TemporaryDirectory() as temporary:
+        local = Path(temporary) / "model"
+        mlflow.pyfunc.save_model(
+            local,
+            python_model=str(code),
+            artifacts={READER: str(folder.absolute())},
+            signature=SIGNATURE,
+            input_example=pd.DataFrame([dict(example)]),
+            pip_requirements=list(requirements),
+            code_paths=[str(path) for path in code_paths] or None,
+            mlflow_model=card,
+        )
+        with refusing(tracker.uri):
+            source = _upload(tracker, card, local)
+            return _version(tracker.client, name, alias, source, run_id, scores, description)
+
+
+def _upload(tracker: Tracker, card: Model, local: Path) -> str:
+    """Put the model beside its run; the id that MLflow gives it."""
+    model = tracker.client.create_logged_model(
+        tracker.experiment_id, name=READER, source_run_id=card.run_id
+    )
+    card.model_id = card.model_uuid = model.model_id
+    card.artifact_path = model.artifact_location
+    card.save(str(local / "MLmodel"))
+    tracker.client.log_model_artifacts(model.model_id, str(local))
+    tracker.client.finalize_logged_model(model.model_id, "READY")
+    return str(model.model_id)
+
+
+def _version(
+    client: MlflowClient,
+    name: str,
+    alias: str,
+    model_id: str,
+    run_id: str,
+    scores: Mapping[str, float],
+    description: str,
+) -> str:
+    try:
+        client.create_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    version = client.create_model_version(
+        name,
+        f"models:/{model_id}",
+        run_id,
+        tags={key_of(key): value_of(value) for key, value in scores.items()},
+        description=description,
+        model_id=model_id,
+    )
+    client.set_registered_model_alias(name, alias, version.version)
+    return str(version.version)
+
+
+def fetch(model: str, *, uri: str | None, storage: str, cache: Path) -> Path:
+    """The folder of the checkpoint that `model` names: a folder itself, a saved MLflow model, or
+    `models:/NAME@ALIAS` or `models:/NAME/VERSION` at the tracking server, which is copied into
+    `cache` unless it lies on this machine. ResourceError: there is none."""
+    if not model.startswith("models:"):
+        return _reader(_existing_folder(Path(model)))
+    named = re.fullmatch(r"models:/([^/@]+)(?:@([\w-]+)|/(\d+))", model)
+    if named is None:
+        raise ResourceError(f"{model}: must be models:/NAME@ALIAS or models:/NAME/VERSION")
+    uri = tracking_uri(uri, storage)
+    _refuse_missing_database(model, uri)
+    with patience(retries=2, seconds=30), refusing(uri):
+        client = connect(uri)
+        location = _location(client, model, uri, *named.groups())
+        return _reader(_local_copy(location, client, cache))
+
+
+def _existing_folder(folder: Path) -> Path:
+    if not folder.is_dir():
+        raise ResourceError(f"{folder}: no such folder, and not models:/NAME@ALIAS either")
+    return folder
+
+
+def _reader(folder: Path) -> Path:
+    """The checkpoint inside a saved MLflow model; any other folder is one itself."""
+    if not (folder / "MLmodel").exists():
+        return folder
+    artifacts = Model.load(str(folder)).flavors["python_function"].get("artifacts", {})
+    if READER not in artifacts:
+        raise ResourceError(f"{folder}: this MLflow model holds no reader of ours")
+    return folder / str(artifacts[READER]["path"])
+
+
+def _refuse_missing_database(model: str, uri: str) -> None:
+    # Opening a database that does not exist would make it.
+    url = sqlalchemy.make_url(uri) if uri.startswith("sqlite:") else None
+    if url is not None and url.database and not Path(url.database).exists():
+        raise ResourceError(f"{model}: there is no tracking database {shown(uri)} to find it in")
+
+
+def _location(
+    client: MlflowClient, model: str, uri: str, name: str, alias: str | None, version: str | None
+) -> str:
+    try:
+        number = client.get_model_version_by_alias(name, alias).version if alias else version
+        return str(client.get_model_version_download_uri(name, str(number)))
+    except MlflowException as error:
+        if error.get_http_status_code() >= 500:
+            raise
+        raise ResourceError(f"{model}: no such model at {shown(uri)}") from error
+
+
+def _local_copy(location: str, client: MlflowClient, cache: Path) -> Path:
+    """The folder at `location`, copied once if it is elsewhere."""
+    copy = cache / hashlib.sha256(location.encode()).hexdigest()[:20]
+    if copy.exists():
+        return copy
+    cache.mkdir(parents=True, exist_ok=True)
+    beside = Path(tempfile.mkdtemp(dir=cache))
+    try:
+        found = mlflow.artifacts.download_artifacts(
+            artifact_uri=location, tracking_uri=client.tracking_uri, dst_path=str(beside)
+        )
+        os.rename(found, copy)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+    return copy

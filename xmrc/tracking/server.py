@@ -1,0 +1,131 @@
+"""Where MLflow is, and whether it answers.
+
+In: `tracking.uri`, `storage` and MLFLOW_TRACKING_URI. Out: a client, or a ResourceError of one line
+within seconds. A tracking URI may hold credentials: what is shown to a user goes through `shown`.
+"""
+
+import logging
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import unquote, urlparse
+
+import sqlalchemy
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+
+from xmrc.errors import ResourceError
+
+FROM_ENVIRONMENT = "MLFLOW_TRACKING_URI"
+
+
+def tracking_uri(uri: str | None, storage: str) -> str:
+    """`uri`, else MLFLOW_TRACKING_URI, else SQLite in the folder `storage`."""
+    chosen = uri or os.environ.get(FROM_ENVIRONMENT)
+    if chosen:
+        return chosen
+    folder = local_folder(storage)
+    if folder is None:
+        raise ResourceError(
+            f"tracking.uri: must name an MLflow server when storage ({storage}) is not a folder"
+        )
+    return f"sqlite:///{folder / 'mlflow.db'}"
+
+
+def local_folder(storage: str) -> Path | None:
+    """The absolute path of a storage on this machine, None for any other (s3://, gs://, ...)."""
+    parts = urlparse(storage)
+    if parts.scheme == "file":
+        return Path(unquote(parts.path))
+    return None if "://" in storage else Path(storage).absolute()
+
+
+def artifact_root(uri: str, storage: str) -> str | None:
+    """Where the files of the runs go: into `storage`, unless a server keeps them (None)."""
+    if not is_database(uri):
+        return None
+    folder = local_folder(storage)
+    return f"{storage.rstrip('/')}/mlartifacts" if folder is None else str(folder / "mlartifacts")
+
+
+def is_database(uri: str) -> bool:
+    """Whether MLflow works on a database without a server in between."""
+    return urlparse(uri).scheme.split("+")[0] in {"sqlite", "postgresql", "mysql", "mssql"}
+
+
+def connect(uri: str) -> MlflowClient:
+    """A client whose database, if it works on one, opens. Whatever the database raises."""
+    hush()
+    if is_database(uri):
+        _open_database(uri)
+    return MlflowClient(uri)
+
+
+def _open_database(uri: str) -> None:
+    # MLflow itself tries ten times, for minutes, before it says that a database does not open.
+    url = sqlalchemy.make_url(uri)
+    waits = url.get_backend_name() in {"postgresql", "mysql"}
+    if url.get_backend_name() == "sqlite" and url.database:
+        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = sqlalchemy.create_engine(url, connect_args={"connect_timeout": 5} if waits else {})
+    sqlalchemy.inspect(engine).get_table_names()
+    engine.dispose()
+
+
+def hush() -> None:
+    """Keep migrations and retries, which a user cannot act on, off the terminal."""
+    for name, level in {
+        "mlflow": logging.ERROR,
+        "alembic": logging.ERROR,
+        "urllib3.connectionpool": logging.ERROR,
+    }.items():
+        logging.getLogger(name).setLevel(level)
+
+
+@contextmanager
+def patience(*, retries: int, seconds: int) -> Iterator[None]:
+    """How often and how long MLflow asks a silent server; its own defaults take minutes.
+
+    MLflow reads these variables at every request. What the user has set is kept.
+    """
+    wanted = {
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": str(retries),
+        "MLFLOW_HTTP_REQUEST_TIMEOUT": str(seconds),
+        "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    }
+    added = {key: value for key, value in wanted.items() if key not in os.environ}
+    os.environ.update(added)
+    try:
+        yield
+    finally:
+        for key in added:
+            os.environ.pop(key, None)
+
+
+@contextmanager
+def refusing(uri: str) -> Iterator[None]:
+    """Turn whatever MLflow, its database or its network raises into one line on `tracking.uri`."""
+    try:
+        yield
+    except (MlflowException, sqlalchemy.exc.SQLAlchemyError, OSError, ImportError) as error:
+        given = os.environ.get(FROM_ENVIRONMENT) == uri
+        origin = f" (from {FROM_ENVIRONMENT})" if given else ""
+        raise ResourceError(
+            f"tracking.uri: MLflow at {shown(uri)}{origin} does not serve: {cause(error)}"
+        ) from error
+
+
+def shown(text: str) -> str:
+    """A URI, or a text with URIs, without user names, passwords and query strings."""
+    without_user = re.sub(r"://[^\s'\"/:@]*(:[^\s'\"@]*)?@", "://", text)
+    return re.sub(r"(?<=\S)\?[^\s'\"]*=[^\s'\"]*", "", without_user)
+
+
+def cause(error: BaseException) -> str:
+    """The first line of the innermost reason, without credentials."""
+    while inner := error.__cause__ or error.__context__:
+        error = inner
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return shown(lines[0])[:300]
