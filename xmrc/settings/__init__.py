@@ -3,7 +3,7 @@
 Every key that is accepted here is implemented to the right: data, scoring, learning, search.
 """
 
-from xmrc.settings.domains import Domain, active_keys, dependency_order
+from xmrc.settings.domains import Domain, Space, dependency_order
 from xmrc.settings.loading import load_study
 from xmrc.settings.sections import (
     BaseSettings,
@@ -32,10 +32,10 @@ __all__ = [
     "ResourceSettings",
     "RunSettings",
     "SearchSettings",
+    "Space",
     "Study",
     "TrackingSettings",
     "TrainingSettings",
-    "active_keys",
     "dependency_order",
     "flat",
     "load_study",

@@ -10,7 +10,8 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, BeforeValidator, Field, model_serializer, model_validator
 
 from xmrc.settings.sections import Section
-from xmrc.settings.wording import broken, rule, shown
+from xmrc.settings.wording import broken, rule
+from xmrc.settings.yaml_text import one_line
 
 KINDS = ("int", "log_int", "float", "log_float", "choice")
 
@@ -106,8 +107,14 @@ class Domain(Section):
             return False
         return self.values[0] <= value <= self.values[1]
 
+    def applies(self, values: Mapping[str, Any]) -> bool:
+        """Whether the condition holds, where `values` has every key that is active so far."""
+        return all(
+            key in values and is_in(values[key], allowed) for key, allowed in self.when.items()
+        )
+
     def __str__(self) -> str:
-        return f"{self.kind} {shown(list(self.values))}"
+        return f"{self.kind} {one_line(list(self.values))}"
 
 
 Space = Mapping[str, Domain]
@@ -144,14 +151,10 @@ def dependency_order(space: Space) -> list[str]:
     return order
 
 
-def active_keys(space: Space, values: Mapping[str, Any]) -> list[str]:
-    """The keys of `space` whose conditions hold under `values`, in dependency order."""
-    active: list[str] = []
+def active_values(space: Space, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of `values` whose conditions hold, in dependency order."""
+    active: dict[str, Any] = {}
     for key in dependency_order(space):
-        conditions = space[key].when.items()
-        if all(
-            parent in active and is_in(values.get(parent), allowed)
-            for parent, allowed in conditions
-        ):
-            active.append(key)
+        if key in values and space[key].applies(active):
+            active[key] = values[key]
     return active

@@ -29,7 +29,7 @@ def _each_once(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 Text = Annotated[str, Field(min_length=1)]
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, le=2**31 - 1)]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -72,8 +72,7 @@ class BaseSettings(Section):
     learning_rate: Positive = 3e-5  # the highest, after warm-up
     weight_decay: NotNegative = 0.0
     warmup: Share = 0.0  # of all steps
-    seed: Folder = Annotated[Path, Field(strict=False)]
-Seed = 3
+    seed: Seed = 3
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
@@ -159,8 +158,7 @@ class TrainingSettings(Section):
     dropout: Annotated[float, Field(ge=0, lt=1)] | None = None  # null = the encoder's own
     precision: Literal["auto", "fp32", "bf16"] = "auto"  # auto: bf16 where the device has it
     max_tokens: Count | None = None  # of a micro-batch, padding included; null = the whole batch
-    seed: Folder = Annotated[Path, Field(strict=False)]
-Seed = 3
+    seed: Seed = 3
 
 
 class RunSettings(Section):

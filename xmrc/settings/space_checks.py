@@ -3,11 +3,11 @@
 Every value that a trial may get is tried in the settings here, so that no trial fails on one later.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import combinations
 from typing import Any
 
-from xmrc.settings.domains import Domain, Space, active_keys, dependency_order, is_in
+from xmrc.settings.domains import Domain, Space, active_values, dependency_order, is_in
 from xmrc.settings.sections import RunSettings
 from xmrc.settings.study import Study
 from xmrc.settings.values import BrokenRuleError, refuse_unknown_or_off, with_values
@@ -58,18 +58,21 @@ def _check_order(space: Space) -> None:
         circle = error.args[0]
         _refuse(("space", circle[0], "when"), f"goes round in a circle: {' on '.join(circle)}")
     for key in space:
-        for parent, allowed in _requirements(space, key).items():
+        for parent, allowed in _requirements(space, [key]).items():
             if not allowed:
                 _refuse(("space", key, "when"), f"can never hold: no {parent} fits all of it")
 
 
-def _requirements(space: Space, key: str) -> dict[str, list[Any]]:
-    """For each key that `key` depends on, directly or not, the values that let it be searched."""
+def _requirements(space: Space, keys: Iterable[str]) -> dict[str, list[Any]]:
+    """For each key that `keys` depend on, directly or not, the values that let all be searched."""
     required: dict[str, list[Any]] = {}
-    for parent, allowed in space[key].when.items():
-        for name, values in [(parent, list(allowed)), *_requirements(space, parent).items()]:
-            known = required.get(name, values)
-            required[name] = [value for value in known if is_in(value, values)]
+    pending = list(keys)
+    while pending:
+        conditions = space[pending.pop()].when
+        pending += conditions
+        for parent, allowed in conditions.items():
+            known = required.get(parent, allowed)
+            required[parent] = [value for value in known if is_in(value, allowed)]
     return required
 
 
@@ -83,11 +86,12 @@ def _extremes(study: Study) -> Iterator[dict[str, Any]]:
     single = [{key: value} for key, domain in space.items() for value in domain.values]
     double = [a | b for a, b in combinations(single, 2) if a.keys() != b.keys()]
     for chosen in single + double:
-        values = usual | {k: v[0] for key in chosen for k, v in _requirements(space, key).items()}
-        values |= chosen
-        active = active_keys(space, values)
-        if chosen.keys() <= set(active):
-            yield {key: values[key] for key in (*chosen, *(k for k in active if k not in chosen))}
+        required = _requirements(space, chosen)
+        if all(required.values()):
+            met = {key: allowed[0] for key, allowed in required.items()}
+            active = active_values(space, usual | met | chosen)
+            if chosen.keys() <= active.keys():
+                yield chosen | active
 
 
 def _by_key(settings: RunSettings) -> dict[str, Any]:
@@ -123,6 +127,6 @@ def _check_start(study: Study, number: int, point: Mapping[str, Any]) -> None:
         if not study.space[key].holds(value):
             _refuse((*path, key), f"must be in {study.space[key]}, got {shown(value)}")
     for key in point:
-        if key not in active_keys(study.space, point):
+        if key not in active_values(study.space, point):
             conditions = shown({k: list(v) for k, v in study.space[key].when.items()})
             _refuse((*path, key), f"must stand beside its condition {conditions}")

@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 
 from xmrc.settings import yaml_text
 
-Path = tuple[str | int, ...]
+Place = tuple[str | int, ...]
 
 LONGEST_VALUE = 60  # characters of a value that an error repeats
 
@@ -44,7 +44,7 @@ RULES = {
 class Problem:
     """A broken rule: where, counted from the top of the file, and what to say after the key."""
 
-    path: Path
+    path: Place
     rule: str
 
     def __str__(self) -> str:
@@ -68,7 +68,7 @@ def rule(text: str) -> WrapValidator:
     return WrapValidator(check)
 
 
-def dotted(path: Path) -> str:
+def dotted(path: Place) -> str:
     """`("settings", "data", "languages", 1)` as settings.data.languages[1]."""
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)[1:]
 
@@ -79,14 +79,14 @@ def shown(value: Any) -> str:
     return text if len(text) <= LONGEST_VALUE else text[: LONGEST_VALUE - 1] + "…"
 
 
-def problems(error: ValidationError, model: type[BaseModel], above: Path = ()) -> list[Problem]:
+def problems(error: ValidationError, model: type[BaseModel], above: Place = ()) -> list[Problem]:
     """What `error` of `model` says, unknown keys first: they tend to be the cause of the rest."""
     details = error.errors(include_url=False)
     details.sort(key=lambda detail: detail["type"] != "extra_forbidden")
     return [_problem(detail, model, above) for detail in details]
 
 
-def _problem(detail: ErrorDetails, model: type[BaseModel], above: Path) -> Problem:
+def _problem(detail: ErrorDetails, model: type[BaseModel], above: Place) -> Problem:
     place, kind, context = detail["loc"], detail["type"], detail.get("ctx", {})
     if kind == "extra_forbidden":
         return Problem(above + place, unknown(place, model, above))
@@ -99,7 +99,7 @@ def _problem(detail: ErrorDetails, model: type[BaseModel], above: Path) -> Probl
     return Problem(above + place, f"{text}, got {shown(detail['input'])}")
 
 
-def unknown(place: Sequence[str | int], model: type[BaseModel], above: Path = ()) -> str:
+def unknown(place: Sequence[str | int], model: type[BaseModel], above: Place = ()) -> str:
     """What to say after a wrong key: with the nearest of its siblings, else of the whole tree."""
     wrong = str(place[-1])
     siblings = keys_of(model_at(model, place[:-1]), deep=False)

@@ -1,25 +1,40 @@
 """YAML as its version 1.2 reads it. In: text. Out: mappings, lists and scalars, and back again.
 
 PyYAML follows YAML 1.1, where `no` (Norwegian) and `on` are booleans, `3e-5` is text, 010 is 8,
-dates and 12:30 are no text, and of two equal keys the second silently wins. Here none of that holds.
+12:30 is 750, and of two equal keys the second silently wins. Here none of that holds.
 """
 
 import math
 import re
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import yaml
 
-_SCALARS = [
-    ("null", r"~|null|Null|NULL|", "~nN\0"),
-    ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
-    ("int", r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+", "-+0123456789"),
+# name, pattern, characters it may start with ("" for the empty scalar), the value it stands for
+_SCALARS: list[tuple[str, str, list[str], Callable[[str], Any]]] = [
+    ("null", r"~|null|Null|NULL|", [*"~nN", ""], lambda text: None),
+    ("bool", r"true|True|TRUE|false|False|FALSE", [*"tTfF"], lambda text: text.lower() == "true"),
+    (
+        "int",
+        r"[-+]?[0-9]{1,999}|0o[0-7]{1,999}|0x[0-9a-fA-F]{1,999}",
+        [*"-+0123456789"],
+        lambda text: _integer(text),
+    ),
     (
         "float",
-        r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
-        "-+.0123456789",
+        r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?"
+        r"|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
+        [*"-+.0123456789"],
+        lambda text: float(re.sub(r"\.(inf|nan)", r"\1", text.lower())),
     ),
 ]
+
+
+def _integer(text: str) -> int:
+    base = {"0o": 8, "0x": 16}.get(text[:2], 10)
+    return int(text if base == 10 else text[2:], base)
 
 
 class _Loader(yaml.SafeLoader):
@@ -33,24 +48,14 @@ class _Dumper(yaml.SafeDumper):
         return True
 
 
-def _register_scalars() -> None:
-    _Loader.yaml_implicit_resolvers = {}
-    _Dumper.yaml_implicit_resolvers = {}
-    for kind, pattern, first in _SCALARS:
-        tag, whole = f"tag:yaml.org,2002:{kind}", re.compile(rf"(?:{pattern})\Z")
-        starts = ["" if character == "\0" else character for character in first]
-        for reader in (_Loader, _Dumper):
-            reader.add_implicit_resolver(tag, whole, starts)  # type: ignore[no-untyped-call]
+def _refuse(rule: str, node: yaml.Node) -> None:
+    raise yaml.constructor.ConstructorError(None, None, rule, node.start_mark)
 
 
-def _integer(loader: _Loader, node: yaml.ScalarNode) -> int:
-    text = node.value
-    base = {"0o": 8, "0x": 16}.get(text[:2], 10)
-    return int(text if base == 10 else text[2:], base)
-
-
-def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[str, Any]:
+def _mapping(loader: _Loader, node: yaml.Node) -> dict[str, Any]:
     result: dict[str, Any] = {}
+    if not isinstance(node, yaml.MappingNode):
+        _refuse("a mapping must stand here", node)
     for key_node, value_node in node.value:
         key = loader.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
         if not isinstance(key, str):
@@ -61,13 +66,33 @@ def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[str, Any]:
     return result
 
 
-def _refuse(rule: str, node: yaml.Node) -> None:
-    raise yaml.constructor.ConstructorError(None, None, rule, node.start_mark)
+def _register() -> None:
+    """Our scalars and mappings, PyYAML's text and lists, and no other tag."""
+    _Loader.yaml_implicit_resolvers = {}
+    _Dumper.yaml_implicit_resolvers = {}
+    kept = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:seq", None)
+    _Loader.yaml_constructors = {tag: yaml.SafeLoader.yaml_constructors[tag] for tag in kept}
+    _Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
+    for kind, pattern, first, value_of in _SCALARS:
+        tag, whole = f"tag:yaml.org,2002:{kind}", re.compile(rf"(?:{pattern})\Z")
+        _Loader.add_constructor(tag, partial(_scalar, kind=kind, whole=whole, value_of=value_of))
+        for reader in (_Loader, _Dumper):
+            reader.add_implicit_resolver(tag, whole, first)  # type: ignore[no-untyped-call]
 
 
-_register_scalars()
-_Loader.add_constructor("tag:yaml.org,2002:int", _integer)
-_Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
+def _scalar(
+    loader: _Loader,
+    node: yaml.Node,
+    kind: str,
+    whole: re.Pattern[str],
+    value_of: Callable[[str], Any],
+) -> Any:
+    if not isinstance(node, yaml.ScalarNode) or not whole.match(node.value):
+        _refuse(f"this is no {kind}", node)
+    return value_of(node.value)
+
+
+_register()
 
 
 def parse(text: str) -> Any:
@@ -79,11 +104,16 @@ def parse(text: str) -> Any:
     try:
         return yaml.load(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        where = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
-        raise ValueError(f"{error.problem or error.context}{where}") from error
-    except yaml.YAMLError as error:
-        raise ValueError(" ".join(str(error).split())) from error
+        mark = error.problem_mark
+        assert mark, "PyYAML marks every problem that it names"
+        said = ", ".join(part for part in (error.context, error.problem) if part)
+        raise ValueError(f"{said} (line {mark.line + 1}, column {mark.column + 1})") from error
+    except RecursionError as error:
+        raise ValueError("lists or mappings stand too deep inside each other") from error
+    except yaml.reader.ReaderError as error:
+        before = text[: error.position].split("\n")
+        where = f"(line {len(before)}, column {len(before[-1]) + 1})"
+        raise ValueError(f"the character U+{error.character:04X} may not stand {where}") from error
 
 
 def write(value: Any) -> str:
