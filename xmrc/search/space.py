@@ -41,7 +41,7 @@ class SearchSpace:
         return {key: _decode(domain, params[key]) for key, domain in domains if key in params}
 
     def points(self, start_from: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        """What `enqueue_trial` and `points_to_evaluate` take; a key left out of a point is drawn."""
+        """For `enqueue_trial` or `points_to_evaluate`; keys left out of a point are drawn."""
         return [
             {key: _encode(self._domains[key], value) for key, value in point.items()}
             for point in start_from

@@ -20,6 +20,7 @@ from xmrc.settings.study import Study
 from xmrc.settings.values import BrokenRuleError, with_values
 from xmrc.settings.wording import Problem, problems, shown
 
+BUILT_IN = ("demo", "scratch")  # encoders, whatever folders there are
 DATA_ROOT = "XMRC_DATA"  # environment variable: folder of the corpora
 
 
@@ -58,7 +59,7 @@ def resolved(settings: RunSettings, environment: Mapping[str, str]) -> RunSettin
     """`settings` with absolute folders, as Ray moves trials into folders of their own."""
     root = settings.data.root or environment.get(DATA_ROOT) or None
     values: dict[str, Any] = {"data.root": str(_absolute(root)) if root else None}
-    if Path(settings.encoder).is_dir():
+    if settings.encoder not in BUILT_IN and Path(settings.encoder).is_dir():
         values["encoder"] = str(_absolute(settings.encoder))
     if settings.base and settings.base.model and Path(settings.base.model).is_dir():
         values["base.model"] = str(_absolute(settings.base.model))

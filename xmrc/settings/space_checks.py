@@ -46,6 +46,8 @@ def _check_conditions(space: Space, key: str, domain: Domain) -> None:
         path = ("space", key, "when", parent)
         if parent not in space:
             _refuse(path, f"must be a key of the space ({', '.join(space)})")
+        if space[parent].kind.endswith("float"):
+            _refuse(path, f"must be drawn from a choice or whole numbers, not {space[parent]}")
         for value in allowed:
             if not space[parent].holds(value):
                 _refuse(path, f"must be in {space[parent]}, got {shown(value)}")

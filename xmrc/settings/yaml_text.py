@@ -8,28 +8,9 @@ import math
 import re
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn
 
 import yaml
-
-# name, pattern, characters it may start with ("" for the empty scalar), the value it stands for
-_SCALARS: list[tuple[str, str, list[str], Callable[[str], Any]]] = [
-    ("null", r"~|null|Null|NULL|", [*"~nN", ""], lambda text: None),
-    ("bool", r"true|True|TRUE|false|False|FALSE", [*"tTfF"], lambda text: text.lower() == "true"),
-    (
-        "int",
-        r"[-+]?[0-9]{1,999}|0o[0-7]{1,999}|0x[0-9a-fA-F]{1,999}",
-        [*"-+0123456789"],
-        lambda text: _integer(text),
-    ),
-    (
-        "float",
-        r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?"
-        r"|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
-        [*"-+.0123456789"],
-        lambda text: float(re.sub(r"\.(inf|nan)", r"\1", text.lower())),
-    ),
-]
 
 
 def _integer(text: str) -> int:
@@ -37,8 +18,30 @@ def _integer(text: str) -> int:
     return int(text if base == 10 else text[2:], base)
 
 
+def _number(text: str) -> float:
+    return float(re.sub(r"\.(inf|nan)", r"\1", text.lower()))
+
+
+# kind: pattern, characters that it may start with ("" for the empty scalar), the value that it is
+SCALARS: dict[str, tuple[str, list[str], Callable[[str], Any]]] = {
+    "null": (r"~|null|Null|NULL|", [*"~nN", ""], lambda text: None),
+    "bool": (r"true|True|TRUE|false|False|FALSE", [*"tTfF"], lambda text: text.lower() == "true"),
+    "int": (
+        r"[-+]?[0-9]{1,999}|0o[0-7]{1,999}|0x[0-9a-fA-F]{1,999}",
+        [*"-+0123456789"],
+        _integer,
+    ),
+    "float": (
+        r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?"
+        r"|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
+        [*"-+.0123456789"],
+        _number,
+    ),
+}
+
+
 class _Loader(yaml.SafeLoader):
-    """Reads plain scalars by `_SCALARS` alone."""
+    """Reads plain scalars by `SCALARS` alone."""
 
 
 class _Dumper(yaml.SafeDumper):
@@ -48,7 +51,7 @@ class _Dumper(yaml.SafeDumper):
         return True
 
 
-def _refuse(rule: str, node: yaml.Node) -> None:
+def _refuse(rule: str, node: yaml.Node) -> NoReturn:
     raise yaml.constructor.ConstructorError(None, None, rule, node.start_mark)
 
 
@@ -66,20 +69,6 @@ def _mapping(loader: _Loader, node: yaml.Node) -> dict[str, Any]:
     return result
 
 
-def _register() -> None:
-    """Our scalars and mappings, PyYAML's text and lists, and no other tag."""
-    _Loader.yaml_implicit_resolvers = {}
-    _Dumper.yaml_implicit_resolvers = {}
-    kept = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:seq", None)
-    _Loader.yaml_constructors = {tag: yaml.SafeLoader.yaml_constructors[tag] for tag in kept}
-    _Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
-    for kind, pattern, first, value_of in _SCALARS:
-        tag, whole = f"tag:yaml.org,2002:{kind}", re.compile(rf"(?:{pattern})\Z")
-        _Loader.add_constructor(tag, partial(_scalar, kind=kind, whole=whole, value_of=value_of))
-        for reader in (_Loader, _Dumper):
-            reader.add_implicit_resolver(tag, whole, first)  # type: ignore[no-untyped-call]
-
-
 def _scalar(
     loader: _Loader,
     node: yaml.Node,
@@ -90,6 +79,20 @@ def _scalar(
     if not isinstance(node, yaml.ScalarNode) or not whole.match(node.value):
         _refuse(f"this is no {kind}", node)
     return value_of(node.value)
+
+
+def _register() -> None:
+    """Our scalars and mappings, PyYAML's text and lists, and no other tag."""
+    _Loader.yaml_implicit_resolvers = {}
+    _Dumper.yaml_implicit_resolvers = {}
+    kept = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:seq", None)
+    _Loader.yaml_constructors = {tag: yaml.SafeLoader.yaml_constructors[tag] for tag in kept}
+    _Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
+    for kind, (pattern, first, value_of) in SCALARS.items():
+        tag, whole = f"tag:yaml.org,2002:{kind}", re.compile(rf"(?:{pattern})\Z")
+        _Loader.add_constructor(tag, partial(_scalar, kind=kind, whole=whole, value_of=value_of))
+        for reader in (_Loader, _Dumper):
+            reader.add_implicit_resolver(tag, whole, first)  # type: ignore[no-untyped-call]
 
 
 _register()
