@@ -136,7 +136,8 @@ def _refuse_mismatch(keys: Sequence[_Key], predicted: Mapping[_Key, Prediction])
     missing = [key for key in keys if key not in predicted]
     if missing:
         raise DataError(
-            f"{len(missing)} examples have no prediction, the first: {_name(missing[0])}"
+            f"{len(missing)} of {len(keys)} examples have no prediction, the first is "
+            f"{_name(missing[0])}"
         )
     unknown = predicted.keys() - set(keys)
     if unknown:
