@@ -81,3 +81,21 @@ def _check_aligned(
         f"corpus {corpus_name!r} is not aligned over {', '.join(languages)}: {len(short)} of "
         f"{len(by_id)} question ids lack a language, first {first!r} (not in {', '.join(absent)})"
     )
+
+
+def every_pair(
+    corpus_name: str, examples: Sequence[Example], languages: Sequence[str]
+) -> list[Example]:
+    """A parallel corpus read across languages: each question over its context in each language.
+
+    Where pairs across languages come with the corpus (MLQA), those are the ones: the examples are
+    returned as they are.
+    """
+    if any(each.question_language != each.context_language for each in examples):
+        return list(examples)
+    return [
+        question.pair(asked_in, told_in)
+        for question in align(corpus_name, examples, languages)
+        for asked_in in languages
+        for told_in in languages
+    ]

@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from xmrc.data.catalogue import CATALOGUE, EVERY, Entry, Pair, held_in, layout_path
+from xmrc.data.demo import demo_examples
 from xmrc.data.examples import Example, read_squad
 from xmrc.data.hub import HubSource, read_hub
 from xmrc.data.languages import language_of_id, languages_of, split_explicit
@@ -77,10 +78,9 @@ def _read_entry(
     name: str, entry: Entry, root: Path | None, languages: Sequence[str] | None
 ) -> list[Example]:
     wanted = _select(name, entry.pairs, languages)
-    if entry.hub is None:
-        from xmrc.data.demo import demo_examples
-
-        return demo_examples(name.removeprefix("demo/"), [language for language, _ in wanted])
+    if entry.generated:
+        return demo_examples(entry.generated, [language for language, _ in wanted])
+    assert entry.hub, name
     read: Callable[[Pair], list[Example]]
     if files := _local_files(entry, root):
         held, read = list(files), partial(_read_file, files, entry.unique_ids)
@@ -170,7 +170,13 @@ def _select(
     ]
     if absent:
         raise DataError(f"corpus {name!r} has no {absent[0]}; it has {', '.join(present)}")
-    return [pair for pair in held if set(pair) <= set(languages)]
+    kept = [pair for pair in held if set(pair) <= set(languages)]
+    if not kept:
+        raise DataError(
+            f"corpus {name!r} has no pair of languages among [{', '.join(languages)}]; it has "
+            f"{', '.join(map('-'.join, held))} (question-context)"
+        )
+    return kept
 
 
 def _select_examples(

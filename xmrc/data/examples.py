@@ -120,8 +120,8 @@ def _examples(root: Any, question_language: str, context_language: str) -> Itera
     impossible = [at for at, question, _ in places if question.get("is_impossible")]
     if impossible:
         raise _NotSquadError(
-            f"{impossible[0]}.is_impossible is true (so are {len(impossible)} in all); "
-            "every question must have its answer in the context (SQuAD 1.1, not 2.0)"
+            f"every question must have its answer in the context, as in SQuAD 1.1: "
+            f"{len(impossible)} are marked is_impossible, first {impossible[0]}"
         )
     for at, question, context in places:
         yield Example(

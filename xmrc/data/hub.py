@@ -1,5 +1,7 @@
 """Corpora on the Hugging Face hub. In: repository, configuration, split. Out: `Example`s."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from xmrc.data.examples import Example, check_examples, gold_answers
@@ -36,12 +38,29 @@ def read_hub(source: HubSource, question_language: str, context_language: str) -
 
 def _rows(repo: str, config: str, split: str, name: str) -> list[dict]:
     try:
-        from datasets import disable_progress_bars, load_dataset
+        from datasets import load_dataset
 
-        disable_progress_bars()  # two for each of MLQA's 49 configurations
-        return load_dataset(repo, config, split=split).to_list()
+        with _quiet_libraries():
+            return load_dataset(repo, config, split=split).to_list()
     except Exception as error:  # no common parent: offline, no such dataset, HTTP, a broken cache
         reason = " ".join(str(error).split())[:200]
         raise DataError(
             f"the Hugging Face hub did not give {name}: {type(error).__name__}: {reason}"
         ) from error
+
+
+@contextmanager
+def _quiet_libraries() -> Iterator[None]:
+    """No progress bars (MLQA has 49 configurations) and no line for every try to connect."""
+    from datasets import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+    from huggingface_hub.utils import logging
+
+    verbosity, had_bars = logging.get_verbosity(), not are_progress_bars_disabled()
+    logging.set_verbosity_error()
+    disable_progress_bars()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if had_bars:
+            enable_progress_bars()

@@ -56,7 +56,7 @@ EXPLICIT = re.compile(r"(?P<path>.+):(?P<question>[a-z]{2,3})(?:-(?P<context>[a-
 MLQA_NAME = re.compile(
     r"context-(?P<context>[a-z]{2,3})-question-(?P<question>[a-z]{2,3})(?![a-z])"
 )
-TRANSLATION = re.compile(r"(?<![a-z])(?P<source>[a-z]{2})-(?P<target>[a-z]{2})(?![a-z])")
+TRANSLATION = re.compile(rf"(?<![a-z])(?:{'|'.join(LANGUAGES)})-({'|'.join(LANGUAGES)})(?![a-z])")
 
 
 def split_explicit(name: str) -> tuple[str, tuple[str, str] | None]:
@@ -78,15 +78,8 @@ def languages_of(file_name: str) -> tuple[str, str]:
     name = file_name.lower()
     if match := MLQA_NAME.search(name):
         return match["question"], match["context"]
-    targets = [
-        m["target"]
-        for m in TRANSLATION.finditer(name)
-        if {m["source"], m["target"]} <= LANGUAGES.keys()
-    ]
-    words = re.split(r"[^a-z]+", name)
-    found = targets or [
-        CODES.get(word, word) for word in words if word in LANGUAGES or word in CODES
-    ]
+    words = TRANSLATION.findall(name) or re.split(r"[^a-z]+", name)
+    found = [CODES.get(word, word) for word in words if word in LANGUAGES or word in CODES]
     if len(set(found)) != 1:
         raise DataError(
             f"{file_name}: the name must state one language, as qa.de.json does; it states "
