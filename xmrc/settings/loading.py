@@ -18,7 +18,7 @@ from xmrc.settings.sections import RunSettings
 from xmrc.settings.space_checks import check_space
 from xmrc.settings.study import Study
 from xmrc.settings.values import BrokenRuleError, with_values
-from xmrc.settings.wording import Problem, problems, shown
+from xmrc.settings.wording import Problem, problems, shown, summary
 
 BUILT_IN = ("demo", "scratch")  # encoders, whatever folders there are
 DATA_ROOT = "XMRC_DATA"  # environment variable: folder of the corpora
@@ -85,8 +85,7 @@ class _Sources:
     overrides: Sequence[Override]
 
     def sentence(self, found: Sequence[Problem]) -> str:
-        more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-        text = f"{self._source(found[0].path)}: {found[0]}{more}"
+        text = f"{self._source(found[0].path)}: {summary(found)}"
         return " ".join(text.split())
 
     def _source(self, path: Sequence[str | int]) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from xmrc.settings.domains import Domain, Space, active_values, dependency_order, is_in
 from xmrc.settings.sections import RunSettings
 from xmrc.settings.study import Study
-from xmrc.settings.values import BrokenRuleError, refuse_unknown_or_off, with_values
+from xmrc.settings.values import BrokenRuleError, refuse_off, refuse_unknown, with_values
 from xmrc.settings.wording import Problem, keys_of, shown
 
 
@@ -32,11 +32,9 @@ def _refuse(path: tuple[str | int, ...], rule: str) -> None:
 
 
 def _check_key(settings: RunSettings, key: str) -> None:
-    try:
-        refuse_unknown_or_off(settings.model_dump(mode="json"), tuple(key.split(".")))
-    except BrokenRuleError as error:
-        rule = error.problems[0].rule.replace("did you mean settings.", "did you mean space.")
-        raise BrokenRuleError([Problem(("space", key), rule)]) from error
+    path = tuple(key.split("."))
+    refuse_unknown(path, ("space",))
+    refuse_off(settings.model_dump(mode="json"), path, ("space",))
     if any(other.startswith(f"{key}.") for other in keys_of(RunSettings)):
         _refuse(("space", key), "is a section; search the keys below it")
 

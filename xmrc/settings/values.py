@@ -8,7 +8,7 @@ from pydantic import BaseModel, ValidationError
 from xmrc.errors import SettingsError
 from xmrc.settings import yaml_text
 from xmrc.settings.sections import RunSettings
-from xmrc.settings.wording import Problem, keys_of, problems, unknown
+from xmrc.settings.wording import Place, Problem, dotted, keys_of, problems, summary, unknown
 
 ABOVE = ("settings",)
 
@@ -17,9 +17,11 @@ class BrokenRuleError(SettingsError):
     """A `SettingsError` that still has its parts, for callers that know more about the place."""
 
     def __init__(self, found: list[Problem]) -> None:
+        super().__init__(found)
         self.problems = found
-        more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-        super().__init__(f"{found[0]}{more}")
+
+    def __str__(self) -> str:
+        return summary(self.problems)
 
 
 def with_values(settings: RunSettings, values: Mapping[str, Any]) -> RunSettings:
@@ -31,7 +33,8 @@ def with_values(settings: RunSettings, values: Mapping[str, Any]) -> RunSettings
     tree = settings.model_dump(mode="json")
     for key, value in values.items():
         path = tuple(key.split("."))
-        refuse_unknown_or_off(tree, path)
+        refuse_unknown(path, ABOVE)
+        refuse_off(tree, path, ABOVE)
         tree = put(tree, path, value)
     try:
         return RunSettings.model_validate(tree)
@@ -39,18 +42,22 @@ def with_values(settings: RunSettings, values: Mapping[str, Any]) -> RunSettings
         raise BrokenRuleError(problems(error, RunSettings, ABOVE)) from error
 
 
-def refuse_unknown_or_off(tree: Any, path: tuple[str, ...]) -> None:
-    """Raise where `path` is no key of the settings, or below a part that is null in `tree`."""
-    known = keys_of(RunSettings)
+def refuse_unknown(path: tuple[str, ...], above: Place) -> None:
+    """Raise where `path` is no key of the settings; `above` is what the user wrote before it."""
     for depth in range(1, len(path) + 1):
         here = path[:depth]
-        if ".".join(here) not in known:
-            raise BrokenRuleError([Problem(ABOVE + here, unknown(here, RunSettings, ABOVE))])
+        if ".".join(here) not in keys_of(RunSettings):
+            raise BrokenRuleError([Problem(above + here, unknown(here, RunSettings, above))])
+
+
+def refuse_off(tree: Mapping[str, Any], path: tuple[str, ...], above: Place) -> None:
+    """Raise where `path` stands below a part that is null in `tree`, settings as plain values."""
+    for depth, key in enumerate(path[:-1], start=1):
+        tree = tree[key]
         if tree is None:
-            off = ".".join(ABOVE + here[:-1])
-            text = f"needs {off}, which is off (null); {off}: {{}} turns it on"
-            raise BrokenRuleError([Problem(ABOVE + path, text)])
-        tree = tree[here[-1]]
+            off = dotted(ABOVE + path[:depth])
+            rule = f"needs {off}, which is null; write {{}} there for its defaults"
+            raise BrokenRuleError([Problem(above + path, rule)])
 
 
 def put(tree: Mapping[str, Any], path: tuple[str, ...], value: Any) -> dict[str, Any]:

@@ -6,9 +6,11 @@ A sentence reads `settings.objective.distill.temperature must be greater than 0,
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import cache
 from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError, WrapValidator
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from xmrc.settings import yaml_text
@@ -86,6 +88,12 @@ def problems(error: ValidationError, model: type[BaseModel], above: Place = ()) 
     return [_problem(detail, model, above) for detail in details]
 
 
+def summary(found: Sequence[Problem]) -> str:
+    """The first of `found`, and how many more there are."""
+    more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+    return f"{found[0]}{more}"
+
+
 def _problem(detail: ErrorDetails, model: type[BaseModel], above: Place) -> Problem:
     place, kind, context = detail["loc"], detail["type"], detail.get("ctx", {})
     if kind == "extra_forbidden":
@@ -102,7 +110,7 @@ def _problem(detail: ErrorDetails, model: type[BaseModel], above: Place) -> Prob
 def unknown(place: Sequence[str | int], model: type[BaseModel], above: Place = ()) -> str:
     """What to say after a wrong key: with the nearest of its siblings, else of the whole tree."""
     wrong = str(place[-1])
-    siblings = keys_of(model_at(model, place[:-1]), deep=False)
+    siblings = _fields(model_at(model, place[:-1]))
     near = [(*place[:-1], key) for key in get_close_matches(wrong, siblings, n=1)]
     if not near:
         everywhere = [tuple(key.split(".")) for key in keys_of(model)]
@@ -112,15 +120,19 @@ def unknown(place: Sequence[str | int], model: type[BaseModel], above: Place = (
     return f"is no known key; did you mean {hint}?" if near else "is no known key"
 
 
-def keys_of(model: type[BaseModel], *, deep: bool = True) -> list[str]:
-    """The keys below `model`, sections included; `deep`: with what is below those."""
-    keys = []
-    for name, field in model.model_fields.items():
-        keys.append(field.alias or name)
+@cache
+def keys_of(model: type[BaseModel]) -> tuple[str, ...]:
+    """Every dotted key below `model`, sections included."""
+    keys: list[str] = []
+    for name, field in _fields(model).items():
         section = section_of(field.annotation)
-        if deep and section:
-            keys += [f"{name}.{key}" for key in keys_of(section)]
-    return keys
+        keys += [name, *(f"{name}.{key}" for key in keys_of(section))] if section else [name]
+    return tuple(keys)
+
+
+def _fields(model: type[BaseModel]) -> dict[str, FieldInfo]:
+    """The fields as the file names them."""
+    return {field.alias or name: field for name, field in model.model_fields.items()}
 
 
 def section_of(annotation: Any) -> type[BaseModel] | None:
@@ -136,8 +148,7 @@ def model_at(model: type[BaseModel], place: Sequence[str | int]) -> type[BaseMod
     """The model whose keys stand below `place`; a mapping's own keys are passed over."""
     parts = iter(place)
     for part in parts:
-        fields = {field.alias or name: field for name, field in model.model_fields.items()}
-        annotation = fields[str(part)].annotation
+        annotation = _fields(model)[str(part)].annotation
         if _is_mapping(annotation):
             next(parts)
             annotation = get_args(annotation)[1]

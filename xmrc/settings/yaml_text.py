@@ -51,6 +51,12 @@ class _Dumper(yaml.SafeDumper):
         return True
 
 
+def _text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
+    """Line breaks and the like only as escapes: they survive, and a value stays on its line."""
+    style = None if text.isprintable() else '"'
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style)
+
+
 def _refuse(rule: str, node: yaml.Node) -> NoReturn:
     raise yaml.constructor.ConstructorError(None, None, rule, node.start_mark)
 
@@ -88,6 +94,7 @@ def _register() -> None:
     kept = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:seq", None)
     _Loader.yaml_constructors = {tag: yaml.SafeLoader.yaml_constructors[tag] for tag in kept}
     _Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
+    _Dumper.add_representer(str, _text)
     for kind, (pattern, first, value_of) in SCALARS.items():
         tag, whole = f"tag:yaml.org,2002:{kind}", re.compile(rf"(?:{pattern})\Z")
         _Loader.add_constructor(tag, partial(_scalar, kind=kind, whole=whole, value_of=value_of))
