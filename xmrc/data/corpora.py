@@ -152,7 +152,7 @@ def _path_files(name: str) -> list[tuple[Pair, Path]]:
     path = Path(pattern).expanduser()
     paths = [path] if path.is_file() else sorted(map(Path, glob.glob(str(path), recursive=True)))
     if not paths:
-        raise DataError(f"corpus {name!r}: no such file below {Path.cwd()}")
+        raise DataError(f"corpus {name!r}: no file matches {path.absolute()}")
     return [(explicit or languages_of(path.name), path) for path in paths]
 
 
