@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 from random import Random
 from typing import Any, Literal, get_args
 
@@ -20,6 +21,7 @@ from xmrc.errors import DataError
 
 Split = Literal["train", "dev", "test"]
 
+DEMO_ENCODER = Path(str(files("xmrc"))) / "assets" / "demo_encoder"
 LANGUAGES = ("en", "es", "de", "ar", "hi", "vi", "zh")
 SIZES: Mapping[str, int] = {"train": 2000, "dev": 200, "test": 200}
 
@@ -147,6 +149,18 @@ def question(story: Story, language: str) -> str:
     return template.replace("{name}", fact.person.name(language))
 
 
+def template_texts() -> Iterator[str]:
+    """Every statement, question and value in all its forms, without names and numbers."""
+    for template in _strings([_tables()["relations"], _tables()["values"]]):
+        for gender, many in ((0, False), (1, True)):
+            yield re.sub(r"{name}|{value}|[()]", " ", _inflect(template, gender, many))
+
+
+def split_names(split: str) -> list[str]:
+    """The first and family names of a split in all scripts."""
+    return list(_strings(_tables()["names"][split]))
+
+
 def separator(language: str) -> str:
     """What stands between two sentences."""
     return "" if language == "zh" else " "
@@ -223,6 +237,15 @@ def _inflect(template: str, gender: int, many: bool) -> str:
     """Choose in every [masculine|feminine] and every <few|many>."""
     template = re.sub(r"\[([^|]*)\|([^]]*)\]", lambda forms: forms[1 + gender], template)
     return re.sub(r"<([^|]*)\|([^>]*)>", lambda forms: forms[1 + many], template)
+
+
+def _strings(table: Any) -> Iterator[str]:
+    """The strings in lists of mappings of lists ..., in their order."""
+    if isinstance(table, str):
+        yield table
+    else:
+        for part in table.values() if isinstance(table, Mapping) else table:
+            yield from _strings(part)
 
 
 @cache
