@@ -34,6 +34,21 @@ class Matrix(NamedTuple):
     context_languages: tuple[str, ...]
     values: list[list[float | None]]
 
+    @property
+    def row_means(self) -> list[float | None]:
+        """The mean of each question language over the contexts it has."""
+        return [_mean_of_cells(row) for row in self.values]
+
+    @property
+    def column_means(self) -> list[float | None]:
+        """The mean of each context language over the questions it has."""
+        return [_mean_of_cells(column) for column in zip(*self.values, strict=True)]
+
+    @property
+    def mean(self) -> float | None:
+        """The mean of all pairs, as in `gxlt_f1` and `gxlt_em`."""
+        return _mean_of_cells([cell for row in self.values for cell in row])
+
 
 @dataclass(frozen=True)
 class Scores:
@@ -103,6 +118,11 @@ def _metrics(by_pair: _Pairs) -> dict[str, float]:
         for value in values
     }
     return means | {f"topk_em_{k}": _share_within(examples, k) for k in TOP_K}
+
+
+def _mean_of_cells(cells: Sequence[float | None]) -> float | None:
+    there = [cell for cell in cells if cell is not None]
+    return math.fsum(there) / len(there) if there else None
 
 
 def _mean(group: Sequence[ExampleScore], value: str) -> float:

@@ -1,0 +1,106 @@
+"""What an evaluation leaves on disk, read back by other libraries; and what a failure leaves."""
+
+import csv
+import json
+
+import pytest
+
+from xmrc.errors import ResourceError
+from xmrc.scoring.files import replacing, write_matrix, write_predictions, write_scores
+from xmrc.scoring.matrix import PairScore, Scores
+from xmrc.scoring.predictions import Prediction
+from xmrc.scoring.spans import AnswerSpan
+
+SCORES = Scores(
+    question_languages=("en", "de"),
+    context_languages=("en", "de"),
+    pairs={
+        "en-en": PairScore(80.0, 60.0, 5),
+        "en-de": PairScore(1 / 3, 0.0, 3),
+        "de-de": PairScore(70.0, 50.0, 2),
+    },
+    metrics={"gxlt_f1": 50 + 1 / 9, "xlt_em": 55.0},
+)
+
+
+def test_scores_read_back(tmp_path):
+    write_scores(tmp_path / "new" / "scores.json", SCORES)
+    assert json.loads((tmp_path / "new" / "scores.json").read_text()) == {
+        "metrics": {"gxlt_f1": 50 + 1 / 9, "xlt_em": 55.0},
+        "pairs": {
+            "en-en": {"f1": 80.0, "em": 60.0, "n": 5},
+            "en-de": {"f1": 1 / 3, "em": 0.0, "n": 3},
+            "de-de": {"f1": 70.0, "em": 50.0, "n": 2},
+        },
+    }
+
+
+def test_matrix_reads_back(tmp_path):
+    write_matrix(tmp_path / "matrix.csv", SCORES)
+    with open(tmp_path / "matrix.csv", newline="") as file:
+        assert list(csv.DictReader(file)) == [
+            {"question_language": "en", "en": "80.0", "de": str(1 / 3)},
+            {"question_language": "de", "en": "", "de": "70.0"},
+        ]
+
+
+def test_predictions_read_back(tmp_path):
+    spans = (AnswerSpan("Zürich\n中国", 3, 12, 0.75), AnswerSpan("\ud83d \\ud83d", 0, 8, 0.25))
+    predictions = [Prediction("q1", "en", "de", spans), Prediction("q2", "de", "de", ())]
+    write_predictions(tmp_path / "predictions.jsonl", iter(predictions))
+    text = (tmp_path / "predictions.jsonl").read_text(encoding="utf-8")
+    assert "Zürich" in text  # readable, not escaped
+    assert [json.loads(line) for line in text.splitlines()] == [
+        {
+            "id": "q1",
+            "question_language": "en",
+            "context_language": "de",
+            "answer": "Zürich\n中国",
+            "score": 0.75,
+            "start": 3,
+            "end": 12,
+            "nbest": [
+                {"text": "Zürich\n中国", "start": 3, "end": 12, "score": 0.75},
+                {"text": "\ud83d \\ud83d", "start": 0, "end": 8, "score": 0.25},
+            ],
+        },
+        {
+            "id": "q2",
+            "question_language": "de",
+            "context_language": "de",
+            "answer": "",
+            "score": 0.0,
+            "start": 0,
+            "end": 0,
+            "nbest": [],
+        },
+    ]
+
+
+def test_a_failure_leaves_the_old_file_and_nothing_beside_it(tmp_path):
+    def broken():
+        yield Prediction("q1", "en", "de", ())
+        raise RuntimeError("half-way")
+
+    target = tmp_path / "predictions.jsonl"
+    target.write_text("old")
+    with pytest.raises(RuntimeError, match="half-way"):
+        write_predictions(target, broken())
+    assert target.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_the_name_appears_when_the_file_is_whole(tmp_path):
+    target = tmp_path / "file"
+    with replacing(target) as partial:
+        partial.write_text("half")
+        assert not target.exists()
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_folder_that_cannot_be_written_is_one_line_naming_the_file(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ResourceError, match=r"file/scores\.json: cannot be written") as caught:
+        write_scores(tmp_path / "file" / "scores.json", SCORES)
+    assert "\n" not in str(caught.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
