@@ -37,6 +37,7 @@ RULES = {
     "path_type": "must be a path",
     "string_too_short": "must not be empty",
     "string_type": "must be text",
+    "string_unicode": "must be text",
     "too_short": "must not be empty",
     "tuple_type": "must be a list",
 }
@@ -108,15 +109,17 @@ def _problem(detail: ErrorDetails, model: type[BaseModel], above: Place) -> Prob
 
 
 def unknown(place: Sequence[str | int], model: type[BaseModel], above: Place = ()) -> str:
-    """What to say after a wrong key: with the nearest of its siblings, else of the whole tree."""
-    wrong = str(place[-1])
-    siblings = _fields(model_at(model, place[:-1]))
-    near = [(*place[:-1], key) for key in get_close_matches(wrong, siblings, n=1)]
-    if not near:
-        everywhere = [tuple(key.split(".")) for key in keys_of(model)]
-        names = get_close_matches(wrong, {key[-1] for key in everywhere}, n=1)
-        near = [key for key in everywhere if key[-1] in names]
-    hint = " or ".join(dotted(above + key) for key in near)
+    """What to say after a wrong key: where it belongs, or the nearest, a sibling before others."""
+    wrong, section = str(place[-1]), model_at(model, place[:-1])
+    siblings = get_close_matches(wrong, _fields(section) if section else (), n=1)
+    last = {key: key.rpartition(".")[2] for key in keys_of(model)}
+    others = get_close_matches(wrong, sorted(set(last.values())), n=1)
+    near = (
+        [key for key in last if last[key] == wrong]
+        or [dotted((*place[:-1], key)) for key in siblings]
+        or [key for key in last if last[key] in others]
+    )
+    hint = " or ".join(dotted((*above, key)) for key in near)
     return f"is no known key; did you mean {hint}?" if near else "is no known key"
 
 
@@ -144,8 +147,8 @@ def section_of(annotation: Any) -> type[BaseModel] | None:
     return next(filter(None, map(section_of, get_args(annotation))), None)
 
 
-def model_at(model: type[BaseModel], place: Sequence[str | int]) -> type[BaseModel]:
-    """The model whose keys stand below `place`; a mapping's own keys are passed over."""
+def model_at(model: type[BaseModel], place: Sequence[str | int]) -> type[BaseModel] | None:
+    """The model whose keys stand below `place`, if any do; a mapping's own keys are passed over."""
     parts = iter(place)
     for part in parts:
         annotation = _fields(model)[str(part)].annotation
@@ -153,7 +156,8 @@ def model_at(model: type[BaseModel], place: Sequence[str | int]) -> type[BaseMod
             next(parts)
             annotation = get_args(annotation)[1]
         section = section_of(annotation)
-        assert section, f"nothing below {part} of {model.__name__} is a section"
+        if section is None:
+            return None
         model = section
     return model
 
