@@ -1,11 +1,11 @@
-"""The errors that a user can cause. In: the key, file or id, the rule, the value. Out: one line, exit code 2.
+"""The errors that a user can cause. In: key, file or id; rule; value. Out: one line, exit code 2.
 
 Everything else that is raised is a defect of ours and keeps its traceback.
 """
 
 
 class XmrcError(Exception):
-    """What the user can mend. Its text is one line that names the culprit, the rule and the value."""
+    """What the user can mend. Its text is one line: the culprit, the rule, the value."""
 
 
 class SettingsError(XmrcError):

@@ -1,0 +1,216 @@
+"""Training, in pure torch. In: a reader, windows, an objective. Out: an `Evaluation` now and then.
+
+`validate` and `report` are plain callables; who listens (Ray Train, Ray Tune, a list) is not known
+here. Shapes: B windows, L tokens.
+"""
+
+import contextlib
+import math
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from transformers import get_linear_schedule_with_warmup
+
+from xmrc.data.batches import epoch_batches, micro_batches, shard
+from xmrc.data.features import Batch, Windows
+from xmrc.errors import XmrcError
+from xmrc.learning.distributed import sum_over_workers
+from xmrc.learning.model import autocast, span_logits
+from xmrc.learning.objective import Objective
+from xmrc.settings import TrainingSettings
+
+
+class DivergedError(XmrcError):
+    """The loss is no longer a number: this setting cannot be trained."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The reader as it stands after `step` optimiser steps; `state` is what resuming needs."""
+
+    number: int  # 1 for the first evaluation of the run
+    step: int
+    epoch: float
+    metrics: dict[str, float]
+    state: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Place:
+    """This worker among the workers of one training."""
+
+    rank: int = 0
+    world_size: int = 1
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+
+
+Validate = Callable[[nn.Module], dict[str, float]]
+Report = Callable[[Evaluation], None]
+
+
+class Training:
+    """One reader on its way through its epochs; `fit` runs it, `restore` puts it back on its way.
+
+    `model` is what holds the weights, `wrapped` what is called (the same, or DDP around it).
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        wrapped: nn.Module,
+        windows: Windows,
+        objective: Objective,
+        settings: TrainingSettings,
+        *,
+        evaluate_every: float,
+        place: Place,
+    ) -> None:
+        self.model, self.wrapped, self.windows = model, wrapped, windows
+        self.objective, self.settings, self.place = objective, settings, place
+        self.steps_per_epoch = math.ceil(len(windows) / settings.batch_size)
+        self.steps = self.steps_per_epoch * settings.epochs
+        self.evaluation_steps = evaluation_steps(
+            self.steps_per_epoch, settings.epochs, evaluate_every
+        )
+        self.optimiser = torch.optim.AdamW(
+            parameter_groups(model, settings.weight_decay), lr=settings.learning_rate
+        )
+        self.schedule = get_linear_schedule_with_warmup(
+            self.optimiser, math.ceil(settings.warmup * self.steps), self.steps
+        )
+        self.step = 0
+
+    def fit(self, validate: Validate, report: Report) -> None:
+        """Train from where it stands to the last step; evaluate and report on the way.
+
+        Errors: DivergedError when the loss is not finite at an evaluation.
+        """
+        self._seed_noise()
+        sums: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), device=self.place.device))
+        since = self.step
+        while self.step < self.steps:
+            for name, value in self._train_step().items():
+                sums[name] += value
+            if self.step in self.evaluation_steps:
+                losses = self._means(sums, self.step - since)
+                report(self._evaluation({**losses, **validate(self.model)}))
+                sums.clear()
+                since = self.step
+                self._seed_noise()
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Stand again where `Evaluation.state` was taken."""
+        self.model.load_state_dict(state["model"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.schedule.load_state_dict(state["schedule"])
+        self.objective.restore(self.model, state["objective"])
+        self.step = state["step"]
+
+    def _train_step(self) -> dict[str, Tensor]:
+        """One optimiser step; returns this worker's share of every part of the loss."""
+        epoch, position = divmod(self.step, self.steps_per_epoch)
+        if position == 0:
+            self.objective.start_epoch(self.model)
+        rows = self._batches_of(epoch)[position]
+        batches = self._micro_batches(rows)
+        self.wrapped.train()
+        self.optimiser.zero_grad(set_to_none=True)
+        sums = self._accumulate_gradient(batches, len(rows))
+        if self.settings.clip is not None:
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip)
+        self.optimiser.step()
+        self.schedule.step()
+        self.step += 1
+        return sums
+
+    def _accumulate_gradient(self, batches: list[Batch], window_count: int) -> dict[str, Tensor]:
+        mixed = autocast(self.place.device, self.settings.precision)
+        with mixed:
+            guidances = self.objective.look_ahead(batches, window_count)
+        sums: dict[str, Tensor] = {}
+        for number, (batch, guidance) in enumerate(zip(batches, guidances, strict=True), 1):
+            with self._communication(last=number == len(batches)):
+                with mixed:
+                    logits = span_logits(self.wrapped, batch)
+                parts = self.objective.parts(logits, batch, guidance, window_count)
+                # DDP takes the mean over workers; our parts are shares of a sum
+                (parts["loss"] * self.place.world_size).backward()
+            for name, value in parts.items():
+                sums[name] = sums.get(name, 0) + value.detach()
+        if guidances[0] is not None:
+            sums["c_kl"] = guidances[0].coefficient / self.place.world_size
+        return sums
+
+    def _communication(self, *, last: bool) -> contextlib.AbstractContextManager[Any]:
+        """Gradients travel between workers once a step, with the last micro-batch."""
+        if last or not isinstance(self.wrapped, nn.parallel.DistributedDataParallel):
+            return contextlib.nullcontext()
+        return self.wrapped.no_sync()
+
+    def _batches_of(self, epoch: int) -> list[np.ndarray]:
+        if getattr(self, "_epoch", None) != epoch:
+            self._epoch = epoch
+            self._order = epoch_batches(
+                self.windows.lengths,
+                self.settings.batch_size,
+                seed=self.settings.seed,
+                epoch=epoch,
+            )
+        return self._order
+
+    def _micro_batches(self, rows: np.ndarray) -> list[Batch]:
+        mine = shard(rows, self.place.rank, self.place.world_size)
+        parts = [mine]
+        if self.settings.max_tokens is not None and len(mine):
+            parts = micro_batches(mine, self.windows.lengths, self.settings.max_tokens)
+        return [self.windows.batch(part).to(self.place.device) for part in parts]
+
+    def _means(self, sums: dict[str, Tensor], steps: int) -> dict[str, float]:
+        means = {name: float(sum_over_workers(sums[name])) / steps for name in sorted(sums)}
+        if not math.isfinite(means["loss"]):
+            raise DivergedError(
+                f"the loss must be finite, got {means['loss']} after {self.step} steps"
+            )
+        return means
+
+    def _evaluation(self, metrics: dict[str, float]) -> Evaluation:
+        return Evaluation(
+            number=self.evaluation_steps.index(self.step) + 1,
+            step=self.step,
+            epoch=self.step / self.steps_per_epoch,
+            metrics=metrics,
+            state={
+                "model": self.model.state_dict(),
+                "optimiser": self.optimiser.state_dict(),
+                "schedule": self.schedule.state_dict(),
+                "objective": self.objective.state(),
+                "step": self.step,
+            },
+        )
+
+    def _seed_noise(self) -> None:
+        """Dropout's noise follows from seed, step and rank, so a resumed run draws the same."""
+        noise = np.random.SeedSequence((self.settings.seed, self.step, self.place.rank))
+        torch.manual_seed(int(noise.generate_state(1)[0]))
+
+
+def evaluation_steps(steps_per_epoch: int, epochs: int, evaluate_every: float) -> list[int]:
+    """The steps after which to evaluate: every `evaluate_every` epochs, and after the last."""
+    count = math.floor(epochs / evaluate_every + 1e-9)
+    steps = {max(1, round(k * evaluate_every * steps_per_epoch)) for k in range(1, count + 1)}
+    return sorted(steps | {steps_per_epoch * epochs})
+
+
+def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Biases and norms do not decay, everything else does."""
+    decaying = [weight for weight in model.parameters() if weight.ndim > 1]
+    still = [weight for weight in model.parameters() if weight.ndim <= 1]
+    return [
+        {"params": decaying, "weight_decay": weight_decay},
+        {"params": still, "weight_decay": 0.0},
+    ]

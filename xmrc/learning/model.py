@@ -1,0 +1,168 @@
+"""The reader: an encoder with a span head. In: a hub id or a folder. Out: logits; a folder
+that opens with `AutoModelForQuestionAnswering` and `AutoTokenizer`.
+
+Shapes: B windows, L tokens.
+"""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+import transformers
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoModelForQuestionAnswering, AutoTokenizer
+
+from xmrc.data.features import Batch
+from xmrc.errors import DataError, SettingsError
+
+DEMO_ENCODER = Path(__file__).parents[1] / "assets" / "demo_encoder"  # shipped with the package
+RELATIVE_POSITIONS = frozenset({"deberta-v2"})  # no table that a long window could run out of
+OFFSET_POSITIONS = frozenset({"xlm-roberta", "roberta", "camembert", "xlm-roberta-xl"})
+MASKED = -1e9  # a logit that no softmax sees; finite, so that masked positions give no NaN in a KL
+
+
+class SpanLogits(NamedTuple):
+    """Float32 start and end logits (B, L), padding at `MASKED`."""
+
+    start_BL: Tensor
+    end_BL: Tensor
+
+
+@contextlib.contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """Keep the library's notes about a new head and its progress bars off the terminal."""
+    verbosity = transformers.logging.get_verbosity()
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        transformers.logging.set_verbosity(verbosity)
+        transformers.logging.enable_progress_bar()
+
+
+def load_tokenizer(source: str) -> transformers.PreTrainedTokenizerBase:
+    """Open the tokenizer of a hub id or folder.
+
+    Errors: DataError if there is none, or if it is a slow one (no offsets).
+    """
+    try:
+        with quiet_transformers():
+            tokenizer = AutoTokenizer.from_pretrained(source)
+    except (OSError, ValueError, KeyError) as error:
+        raise DataError(_cannot_open(source, "tokenizer", error)) from error
+    if not tokenizer.is_fast:
+        raise DataError(
+            f"encoder {source}: the tokenizer must be a fast one, whose tokens know their offsets; "
+            f"{type(tokenizer).__name__} does not"
+        )
+    return tokenizer
+
+
+def load_model(
+    source: str, *, seed: int, dropout: float | None = None
+) -> transformers.PreTrainedModel:
+    """Open an encoder or a reader; a span head that the checkpoint lacks is drawn from `seed`.
+
+    `dropout` replaces every dropout probability of the architecture; None keeps them.
+    Errors: DataError if the source cannot be opened or its architecture has no span head.
+    """
+    torch.manual_seed(seed)
+    try:
+        with quiet_transformers():
+            config = AutoConfig.from_pretrained(source)
+            _set_dropout(config, dropout)
+            return AutoModelForQuestionAnswering.from_pretrained(
+                source, config=config, dtype=torch.float32
+            )
+    except (OSError, ValueError, KeyError) as error:
+        raise DataError(_cannot_open(source, "model", error)) from error
+
+
+def best_device() -> torch.device:
+    """The GPU that this process sees, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def on_device(
+    model: transformers.PreTrainedModel, device: torch.device
+) -> transformers.PreTrainedModel:
+    """The model, moved to `device`."""
+    moved: transformers.PreTrainedModel = nn.Module.to(model, device)
+    return moved
+
+
+def save_checkpoint(
+    model: transformers.PreTrainedModel,
+    tokenizer: transformers.PreTrainedTokenizerBase,
+    folder: Path,
+) -> None:
+    """Write safetensors, configuration and tokenizer into `folder`."""
+    with quiet_transformers():
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+
+
+def position_limit(config: transformers.PretrainedConfig) -> int | None:
+    """Tokens that the encoder has positions for; None where they are relative."""
+    positions = getattr(config, "max_position_embeddings", None)
+    if positions is None or config.model_type in RELATIVE_POSITIONS:
+        return None
+    reserved = config.pad_token_id + 1 if config.model_type in OFFSET_POSITIONS else 0
+    return int(positions - reserved)
+
+
+def check_positions(config: transformers.PretrainedConfig, source: str, max_length: int) -> None:
+    """Refuse windows that are longer than the encoder's position table (SettingsError)."""
+    limit = position_limit(config)
+    if limit is not None and max_length > limit:
+        raise SettingsError(
+            f"settings.data.max_length must be at most {limit}, "
+            f"the positions of encoder {source}, got {max_length}"
+        )
+
+
+def load_config(source: str) -> transformers.PretrainedConfig:
+    """Open the configuration of a hub id or folder; DataError if there is none."""
+    try:
+        with quiet_transformers():
+            return AutoConfig.from_pretrained(source)
+    except (OSError, ValueError, KeyError) as error:
+        raise DataError(_cannot_open(source, "configuration", error)) from error
+
+
+def span_logits(model: torch.nn.Module, batch: Batch) -> SpanLogits:
+    """Run the reader (also wrapped for several workers) on a batch."""
+    inputs = {"input_ids": batch.input_ids_BL, "attention_mask": batch.attention_mask_BL}
+    if batch.token_type_ids_BL is not None:
+        inputs["token_type_ids"] = batch.token_type_ids_BL
+    output = model(**inputs)
+    padding_BL = batch.attention_mask_BL == 0
+    return SpanLogits(
+        output.start_logits.float().masked_fill(padding_BL, MASKED),
+        output.end_logits.float().masked_fill(padding_BL, MASKED),
+    )
+
+
+def autocast(device: torch.device, precision: str) -> torch.autocast:
+    """Mixed precision as `training.precision` asks: `auto` is bf16 where the device has it."""
+    capable = device.type == "cuda" and torch.cuda.is_bf16_supported()
+    enabled = precision == "bf16" or (precision == "auto" and capable)
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=enabled)
+
+
+def _set_dropout(config: transformers.PretrainedConfig, dropout: float | None) -> None:
+    if dropout is None:
+        return
+    for key, value in config.to_dict().items():
+        if "dropout" in key and isinstance(value, int | float):
+            setattr(config, key, dropout)
+
+
+def _cannot_open(source: str, part: str, error: Exception) -> str:
+    cause = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    where = "folder" if os.path.isdir(source) else "folder or hub id"
+    return f"encoder {source}: the {part} of this {where} cannot be opened: {cause}"

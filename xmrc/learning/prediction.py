@@ -1,0 +1,105 @@
+"""Reading. In: a reader and the windows of questions. Out: a `Prediction` of n best answers each.
+
+Shapes: B windows, L tokens, K candidates, N windows of one worker.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from xmrc.data.batches import micro_batches
+from xmrc.data.features import Windows
+from xmrc.learning.distributed import gather_from_workers
+from xmrc.learning.model import autocast, span_logits
+from xmrc.scoring.predictions import Prediction
+from xmrc.scoring.spans import best_spans, merge_windows
+
+N_BEST = 20
+TOKENS_AT_ONCE = {"cpu": 8_192, "cuda": 131_072}  # padded tokens in one forward pass
+
+
+@dataclass(frozen=True)
+class WindowSpans:
+    """The best spans of some windows, in characters of their contexts; absent ones at -1."""
+
+    window_N: np.ndarray
+    start_NK: np.ndarray
+    end_NK: np.ndarray
+    score_NK: np.ndarray  # raw s_i + e_j
+
+
+def predict(
+    model: nn.Module,
+    windows: Windows,
+    *,
+    n_best: int = N_BEST,
+    precision: str = "auto",
+    rank: int = 0,
+    world_size: int = 1,
+) -> list[Prediction]:
+    """Answer every example of `windows`, in their order; the same list on every worker.
+
+    Each worker reads its share of the windows; all of them must call this together.
+    """
+    mine = read_windows(model, windows, rank, world_size, n_best=n_best, precision=precision)
+    return merge(windows, gather_from_workers(mine), n_best)
+
+
+@torch.inference_mode()
+def read_windows(
+    model: nn.Module,
+    windows: Windows,
+    rank: int,
+    world_size: int,
+    *,
+    n_best: int = N_BEST,
+    precision: str = "auto",
+) -> WindowSpans:
+    """Run the reader over this worker's share of the windows, long ones first."""
+    device = next(model.parameters()).device
+    longest_first = np.argsort(-windows.lengths, kind="stable")[rank::world_size]
+    chunks = micro_batches(longest_first, windows.lengths, TOKENS_AT_ONCE[device.type])
+    model.eval()
+    tables = []
+    for rows in chunks:
+        batch = windows.batch(rows).to(device)
+        with autocast(device, precision):
+            logits = span_logits(model, batch)
+        tables.append(best_spans(logits.start_BL, logits.end_BL, batch.context_mask_BL, n_best))
+    starts_NK = _stack([table.start_BK for table in tables], n_best)
+    ends_NK = _stack([table.end_BK for table in tables], n_best)
+    scores_NK = _stack([table.score_BK for table in tables], n_best)
+    start_chars_NK, end_chars_NK = windows.characters(
+        longest_first[:, None], starts_NK.astype(np.int64), ends_NK.astype(np.int64)
+    )
+    return WindowSpans(longest_first, start_chars_NK, end_chars_NK, scores_NK)
+
+
+def merge(windows: Windows, parts: list[WindowSpans], n_best: int = N_BEST) -> list[Prediction]:
+    """Bring the windows of each example together into its n best answers."""
+    candidates: list[list[tuple[int, int, int, float]]] = [[] for _ in windows.examples]
+    for part in parts:
+        rows_NK = np.broadcast_to(part.window_N[:, None], part.start_NK.shape)
+        present_NK = part.start_NK >= 0
+        columns = (rows_NK, part.start_NK, part.end_NK, part.score_NK)
+        owners = windows.example[rows_NK[present_NK]]
+        spans = zip(*(column[present_NK].tolist() for column in columns), strict=True)
+        for owner, span in zip(owners.tolist(), spans, strict=True):
+            candidates[owner].append(span)
+    return [
+        Prediction(
+            id=example.id,
+            question_language=example.question_language,
+            context_language=example.context_language,
+            nbest=merge_windows(spans, example.context, n_best),
+        )
+        for example, spans in zip(windows.examples, candidates, strict=True)
+    ]
+
+
+def _stack(tensors: list[torch.Tensor], width: int) -> np.ndarray:
+    if not tensors:
+        return np.empty((0, width))
+    return torch.cat(tensors).cpu().numpy()

@@ -1,0 +1,74 @@
+"""A reader at work. In: the folder of a checkpoint, questions and contexts. Out: n best answers.
+
+What the registered model and `python -m xmrc.answer` open. A checkpoint of ours says in `xmrc.json`
+how it was trained to cut its windows; any other question answering checkpoint gets the defaults.
+"""
+
+import json
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from transformers import PretrainedConfig
+
+from xmrc.data.cache import Cache
+from xmrc.data.examples import Example
+from xmrc.data.features import WindowSize, make_windows, tokenize_texts
+from xmrc.learning.model import (
+    best_device,
+    load_config,
+    load_model,
+    load_tokenizer,
+    on_device,
+    position_limit,
+)
+from xmrc.learning.prediction import N_BEST, predict
+from xmrc.scoring.predictions import Prediction
+
+CARD = "xmrc.json"  # beside the weights
+
+
+def write_card(folder: Path, size: WindowSize) -> None:
+    """Say how the reader in `folder` was trained to cut windows."""
+    (folder / CARD).write_text(json.dumps(asdict(size)))
+
+
+def read_size(source: str) -> WindowSize:
+    """How the reader in `source` cuts windows; defaults within its positions if it is silent."""
+    card = Path(source) / CARD
+    if card.is_file():
+        return WindowSize(**json.loads(card.read_text()))
+    return size_within(load_config(source))
+
+
+def size_within(config: PretrainedConfig) -> WindowSize:
+    """The default windows, made smaller for an encoder with fewer positions."""
+    default = WindowSize()
+    limit = position_limit(config)
+    if limit is None or limit >= default.max_length:
+        return default
+    return WindowSize(limit, limit // 4, limit // 4)
+
+
+class Reader:
+    """A checkpoint on the best device of this machine, ready to answer."""
+
+    def __init__(self, source: str) -> None:
+        self.size = read_size(source)
+        self._tokenizer = load_tokenizer(source)
+        self._model = on_device(load_model(source, seed=0), best_device())
+
+    def answer(
+        self, questions: Sequence[str], contexts: Sequence[str], n_best: int = N_BEST
+    ) -> list[Prediction]:
+        """Answer each question from its context; offsets are characters of the context."""
+        examples = [
+            Example(str(number), question, context, (), "", "")
+            for number, (question, context) in enumerate(zip(questions, contexts, strict=True))
+        ]
+        texts = [*questions, *contexts]
+        with tempfile.TemporaryDirectory() as folder:
+            tokens = tokenize_texts(texts, self._tokenizer, Cache(Path(folder)))
+            windows = make_windows(examples, tokens, self._tokenizer, self.size)
+            return predict(self._model, windows, n_best=n_best)

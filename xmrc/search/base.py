@@ -1,0 +1,59 @@
+"""The base reader. In: settings and prepared corpora. Out: the checkpoint that trials start from.
+
+Trained once per content hash and kept in the cache, for every trial and every later study.
+"""
+
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from xmrc.data.cache import Cache
+from xmrc.errors import DataError
+from xmrc.learning.worker import WorkerResources
+from xmrc.search.folder import StudyFolder
+from xmrc.search.prepare import Prepared, base_job, base_key
+from xmrc.search.progress import clock
+from xmrc.search.tuning import train_once
+from xmrc.settings import RunSettings
+
+MAX_FAILURES = 1  # restarts of the base's training after a lost worker
+
+
+def find_base(
+    settings: RunSettings,
+    prepared: Prepared,
+    resources: WorkerResources,
+    folder: StudyFolder,
+    say: Callable[[str], None],
+) -> str:
+    """The checkpoint to start from: the base (found, or trained now), or the encoder itself.
+
+    Errors: TrialFailedError if the base cannot be trained, DataError if its model is not there.
+    """
+    base = settings.base
+    if base is None or not settings.start_from_base:
+        return prepared.encoder
+    if base.model is not None:
+        return _given(base.model)
+    job = base_job(settings, prepared, resources.threads)
+    key = base_key(job)
+    cache = Cache(prepared.cache)
+    began = time.time()
+
+    def train(target: Path) -> None:
+        say(f"base: training on {base.corpus} ({base.epochs} epochs)")
+        trained = train_once(job, resources, folder.path, "base", MAX_FAILURES)
+        shutil.copytree(trained, target, dirs_exist_ok=True)
+
+    known = (cache.root / "base" / key).exists()
+    found = cache.build("base", key, train)
+    say(f"base: found in {found}" if known else f"base: trained in {clock(time.time() - began)}")
+    return str(found)
+
+
+def _given(model: str) -> str:
+    folder = Path(model).expanduser()
+    if not (folder / "config.json").is_file():
+        raise DataError(f"settings.base.model: must be the folder of a checkpoint, got {model}")
+    return str(folder.absolute())

@@ -1,0 +1,71 @@
+"""The Ray cluster. In: the environment. Out: a connection, and readers that answer on its workers.
+
+`RAY_ADDRESS` (also set inside a submitted job) names a running cluster; without it one is started
+on this machine and stopped again.
+"""
+
+import contextlib
+import logging
+import os
+from collections.abc import Iterator, Sequence
+
+import ray
+
+from xmrc.data.examples import Example
+from xmrc.errors import ResourceError
+from xmrc.learning.evaluation import ReadingJob, predictions_from, read_share
+from xmrc.learning.worker import WorkerResources
+from xmrc.scoring.predictions import Prediction
+
+WORKER_ENVIRONMENT = {
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",  # the default of 2 s also slows every report down
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the ledger and MLflow keep what trials report
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+    "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # as Ray will do it; spares a warning per process
+}
+LOCAL_ENVIRONMENT = {
+    # A token would be left in the home folder and lock later `ray job submit`s out.
+    "RAY_AUTH_MODE": "disabled",
+}
+
+
+@contextlib.contextmanager
+def ray_cluster() -> Iterator[None]:
+    """Connect to the cluster of `RAY_ADDRESS`, or start one on this machine.
+
+    Errors: ResourceError if the named cluster does not answer.
+    """
+    if ray.is_initialized():
+        yield
+        return
+    address = os.environ.get("RAY_ADDRESS")
+    environment = {**WORKER_ENVIRONMENT, **({} if address else LOCAL_ENVIRONMENT)}
+    for name, value in environment.items():
+        os.environ.setdefault(name, value)
+    try:
+        if address:
+            ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
+        else:  # the dashboard frees the resources of trials that are stopped early
+            ray.init(include_dashboard=True, logging_level=logging.ERROR, log_to_driver=False)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        cause = str(error).strip().splitlines()[0]
+        raise ResourceError(
+            f"RAY_ADDRESS: a Ray cluster must answer at {address}: {cause}"
+            if address
+            else f"Ray must start on this machine: {cause}"
+        ) from error
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def predict_on_cluster(
+    job: ReadingJob, examples: Sequence[Example], resources: WorkerResources
+) -> list[Prediction]:
+    """Answer all examples of a reading job, its windows shared out over the workers."""
+    read = ray.remote(num_cpus=resources.cpus, num_gpus=resources.gpus)(read_share)
+    shares = [read.remote(job, rank, resources.workers) for rank in range(resources.workers)]
+    return predictions_from(job, examples, ray.get(shares))

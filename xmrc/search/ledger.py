@@ -1,0 +1,104 @@
+"""What has happened in a study. In: the events of its trials. Out: `trials.json`, always whole.
+
+The ledger is what the table, MLflow and the choice of the best trial are made from; it is written
+after every event, so a search that is killed loses nothing that a trial has reported.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+RUNNING, FINISHED, STOPPED, FAILED = "running", "finished", "stopped", "failed"
+
+
+@dataclass
+class TrialRecord:
+    """One trial: what was searched, how it went, where its best checkpoint is."""
+
+    id: str
+    number: int  # in the order of their start, from 1
+    values: dict[str, Any]  # dotted settings key to value
+    started: float  # seconds since the epoch
+    state: str = RUNNING
+    cause: str = ""
+    seconds: float = 0.0
+    evaluations: int = 0  # of a whole run
+    history: list[dict[str, float]] = field(default_factory=list)
+    best: float | None = None
+    checkpoint: str | None = None  # of the best evaluation; a path or URI
+
+    @property
+    def progress(self) -> float:
+        """Share of its evaluations that a trial has done; 1 once it has ended."""
+        if self.state != RUNNING:
+            return 1.0
+        return len(self.history) / self.evaluations if self.evaluations else 0.0
+
+
+@dataclass
+class Ledger:
+    """The trials of one study, kept in `path`."""
+
+    path: Path
+    metric: str
+    trials: dict[str, TrialRecord] = field(default_factory=dict)
+
+    @classmethod
+    def open(cls, path: Path, metric: str) -> "Ledger":
+        """Read the ledger, or begin one."""
+        records = json.loads(path.read_text()) if path.exists() else []
+        return cls(path, metric, {record["id"]: TrialRecord(**record) for record in records})
+
+    def start(self, trial_id: str, values: Mapping[str, Any], now: float) -> TrialRecord:
+        """A trial begins, or begins again after a failure or a resume."""
+        record = self.trials.get(trial_id)
+        if record is None:
+            record = TrialRecord(trial_id, len(self.trials) + 1, dict(values), now)
+            self.trials[trial_id] = record
+        record.state, record.cause = RUNNING, ""
+        self._write()
+        return record
+
+    def evaluated(self, trial_id: str, history: list[dict[str, float]], evaluations: int) -> None:
+        """A trial reports; its history is complete, also where earlier reports went unheard."""
+        record = self.trials[trial_id]
+        record.history, record.evaluations = history, evaluations
+        record.best = max(one[self.metric] for one in history)
+        self._write()
+
+    def kept(self, trial_id: str, checkpoint: str) -> None:
+        """The latest evaluation has a checkpoint; on a tie the later one is kept, as by Ray."""
+        record = self.trials[trial_id]
+        if record.history and record.history[-1][self.metric] == record.best:
+            record.checkpoint = checkpoint
+            self._write()
+
+    def end(self, trial_id: str, cause: str, now: float) -> TrialRecord:
+        """A trial is over; without a cause it finished, or was stopped early."""
+        record = self.trials[trial_id]
+        whole = len(record.history) == record.evaluations
+        record.state = FAILED if cause else FINISHED if whole else STOPPED
+        record.cause = cause or ("" if whole else "stopped early: behind the others")
+        record.seconds = now - record.started
+        self._write()
+        return record
+
+    @property
+    def ranking(self) -> list[TrialRecord]:
+        """Trials that reported, best first; of equals the earlier."""
+        scored = [record for record in self.trials.values() if record.best is not None]
+        return sorted(scored, key=lambda record: (-float(record.best or 0.0), record.number))
+
+    @property
+    def ended(self) -> list[TrialRecord]:
+        """Trials that are over, in the order of their start."""
+        return [record for record in self.trials.values() if record.state != RUNNING]
+
+    def _write(self) -> None:
+        beside = self.path.with_suffix(".tmp")
+        records = [asdict(record) for record in self.trials.values()]
+        beside.write_text(json.dumps(records, indent=1))
+        os.replace(beside, self.path)

@@ -1,0 +1,136 @@
+"""What a study would do. In: checked settings. Out: lines for people; nothing is started.
+
+Corpora are read and tokenised (into a folder that is thrown away), so the counts are real.
+"""
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from xmrc.data.cache import Cache
+from xmrc.data.corpora import Corpus
+from xmrc.data.features import Windows
+from xmrc.data.frozen import thaw
+from xmrc.learning.job import TrainingJob, training_windows, windows_of
+from xmrc.learning.model import load_tokenizer
+from xmrc.search.prepare import (
+    Corpora,
+    Prepared,
+    base_job,
+    prepare,
+    read_corpora,
+    trial_job,
+    widest,
+)
+from xmrc.search.resources import fit_trials, this_machine
+from xmrc.search.space import SearchSpace
+from xmrc.settings import RunSettings, Study, to_yaml, with_values
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One pass over the training pairs at one ntl."""
+
+    ntl: int
+    examples: int
+    windows: int
+    steps: int
+
+
+def print_plan(study: Study, console: Console) -> None:
+    """Print the resolved settings, the space, the corpora, an epoch, the trials and their place.
+
+    Errors: XmrcError wherever the study itself would refuse to start.
+    """
+
+    def say(text: str) -> None:
+        console.print(text, highlight=False, soft_wrap=True, markup=False)
+
+    corpora = read_corpora(widest(study))
+    say(to_yaml(study).rstrip())
+    _say_space(study, say)
+    _say_corpora(corpora, study.settings, say)
+    with tempfile.TemporaryDirectory() as folder:
+        _say_training(study, prepare(study.settings, corpora, Cache(Path(folder))), say)
+    fit = fit_trials(study.resources, this_machine())
+    trials = study.search.trials
+    say(f"\ntrials: {trials} by {study.search.sampler}, scheduler {study.search.scheduler}")
+    say(f"resources of one trial, on this machine: {fit.describe()}")
+
+
+def _say_space(study: Study, say: Callable[[str], None]) -> None:
+    say("\nsearched:" if study.space else "\nsearched: nothing")
+    for row in SearchSpace(study.space).describe():
+        say(f"  {row.key}: {row.domain}{f'  when {row.condition}' if row.condition else ''}")
+
+
+def _say_corpora(corpora: Corpora, settings: RunSettings, say: Callable[[str], None]) -> None:
+    say("\ncorpora:")
+    named = {"base": corpora.base, "train": corpora.train, "select": corpora.select}
+    for role, corpus in named.items():
+        if corpus is not None:
+            say(f"  {role}: {describe_corpus(corpus)}")
+    if settings.base is not None and settings.base.model is not None:
+        say(f"  base: {settings.base.model}, trained already")
+
+
+def describe_corpus(corpus: Corpus) -> str:
+    """`xquad: 2380 examples, 1190 question ids, questions in en es, contexts in en es (...)`."""
+    ids = len({example.id for example in corpus.examples})
+    asked, told = " ".join(corpus.question_languages), " ".join(corpus.context_languages)
+    return (
+        f"{corpus.name}: {len(corpus.examples)} examples, {ids} question ids, "
+        f"questions in {asked}, contexts in {told} ({corpus.licence})"
+    )
+
+
+def _say_training(study: Study, prepared: Prepared, say: Callable[[str], None]) -> None:
+    settings = study.settings
+    say("\nan epoch:")
+    if prepared.base is not None and settings.base is not None:
+        base = training_windows(
+            base_job(settings, prepared, threads=1), load_tokenizer(prepared.encoder)
+        )
+        steps = -(-len(base) // settings.base.batch_size)
+        say(f"  base: {len(base.examples)} examples, {len(base)} windows, {steps} steps")
+    for epoch in epochs(study, prepared):
+        say(
+            f"  trial at ntl {epoch.ntl}: {epoch.examples} examples, {epoch.windows} windows, "
+            f"{epoch.steps} steps"
+        )
+    selection = selection_windows(settings, prepared)
+    say(f"  evaluation: {len(selection.examples)} examples, {len(selection)} windows")
+
+
+def epochs(study: Study, prepared: Prepared) -> list[Epoch]:
+    """One epoch at each ntl that the study's own value and the ends of its domain name."""
+    domain = study.space.get("data.ntl")
+    values = {study.settings.data.ntl} if domain is None else set(domain.values)
+    tokenizer = load_tokenizer(prepared.encoder)
+    found = []
+    for ntl in sorted(values):
+        settings = with_values(study.settings, {"data.ntl": ntl})
+        windows = training_windows(_any_job(settings, prepared), tokenizer)
+        steps = -(-len(windows) // settings.training.batch_size)
+        found.append(Epoch(ntl, len(windows.examples), len(windows), steps))
+    return found
+
+
+def selection_windows(settings: RunSettings, prepared: Prepared) -> Windows:
+    """What one evaluation reads."""
+    job = _any_job(settings, prepared)
+    return windows_of(thaw(prepared.select), load_tokenizer(prepared.encoder), job)
+
+
+def _any_job(settings: RunSettings, prepared: Prepared) -> TrainingJob:
+    return trial_job(
+        settings,
+        prepared,
+        start=prepared.encoder,
+        evaluate_every=1.0,
+        metric="gxlt_f1",
+        threads=1,
+    )

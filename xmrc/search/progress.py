@@ -1,0 +1,134 @@
+"""What a user sees while a search runs. In: the ledger. Out: one live table, or plain lines.
+
+On a terminal the table is redrawn in place; elsewhere (a job's log) each ended trial is one line.
+"""
+
+import time
+from typing import Any, Protocol
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from xmrc.search.ledger import RUNNING, Ledger, TrialRecord
+
+ROWS = 20  # trials in the live table; the best and the running ones
+
+
+class Display(Protocol):
+    """Shows how a search goes."""
+
+    def update(self, ledger: Ledger, changed: TrialRecord) -> None:
+        """`changed` has just started, reported or ended."""
+
+    def close(self) -> None:
+        """Leave the terminal as it was."""
+
+
+def open_display(console: Console, trials: int, at_once: int) -> Display:
+    """The live table on a terminal, plain lines elsewhere."""
+    if console.is_terminal:
+        return LiveTable(console, trials, at_once)
+    return PlainLines(console, trials, at_once)
+
+
+class PlainLines:
+    """One line for each trial that ends."""
+
+    def __init__(self, console: Console, trials: int, at_once: int) -> None:
+        self._console, self._trials, self._at_once = console, trials, at_once
+
+    def update(self, ledger: Ledger, changed: TrialRecord) -> None:
+        """Say how a trial ended."""
+        if changed.state == RUNNING:
+            return
+        score = "no score" if changed.best is None else f"{ledger.metric} {changed.best:.1f}"
+        values = shown_values(changed.values)
+        line = f"trial {changed.number} {changed.state}: {score} with {values}"
+        cause = f" ({changed.cause})" if changed.state == "failed" else ""
+        self._console.print(
+            f"{line}{cause} | {headline(ledger, self._trials, self._at_once)}",
+            highlight=False,
+            soft_wrap=True,
+            markup=False,
+        )
+
+    def close(self) -> None:
+        """Nothing to put back."""
+
+
+class LiveTable:
+    """The trials, the best so far and the time left, redrawn in place."""
+
+    def __init__(self, console: Console, trials: int, at_once: int) -> None:
+        self._trials, self._at_once = trials, at_once
+        self._live = Live(console=console, auto_refresh=False, transient=True)
+        self._live.start()
+
+    def update(self, ledger: Ledger, changed: TrialRecord) -> None:
+        """Redraw."""
+        head = Text(headline(ledger, self._trials, self._at_once), style="bold")
+        running = [trial for trial in ledger.trials.values() if trial.state == RUNNING]
+        best = [trial for trial in ledger.ranking if trial.state != RUNNING]
+        shown = (best[: max(0, ROWS - len(running))] + running)[:ROWS]
+        self._live.update(Group(head, trials_table(shown, ledger.metric)), refresh=True)
+
+    def close(self) -> None:
+        """Take the table off the terminal."""
+        self._live.stop()
+
+
+def headline(ledger: Ledger, trials: int, at_once: int) -> str:
+    """`5 of 8 trials | best gxlt_f1 58.1 (trial 3) | about 1:20 left`."""
+    parts = [f"{len(ledger.ended)} of {trials} trials"]
+    if ledger.ranking:
+        best = ledger.ranking[0]
+        parts.append(f"best {ledger.metric} {best.best:.1f} (trial {best.number})")
+    left = seconds_left(ledger, trials, at_once, time.time())
+    if left is not None and left > 0:
+        parts.append(f"about {clock(left)} left")
+    return " | ".join(parts)
+
+
+def seconds_left(ledger: Ledger, trials: int, at_once: int, now: float) -> float | None:
+    """Time for what is still to run, at the pace seen, `at_once` side by side; None: unknown."""
+    seen = [record for record in ledger.trials.values() if record.progress > 0]
+    if not seen:
+        return None
+    spent = sum(
+        now - record.started if record.state == RUNNING else record.seconds for record in seen
+    )
+    per_trial = spent / sum(record.progress for record in seen)
+    remaining = trials - sum(record.progress for record in ledger.trials.values())
+    return max(0.0, remaining * per_trial / at_once)
+
+
+def trials_table(records: list[TrialRecord], metric: str) -> Table:
+    """A row for each trial, in the given order."""
+    keys = list(dict.fromkeys(key for record in records for key in record.values))
+    table = Table("trial", *[key.rsplit(".", 1)[-1] for key in keys], "state", "epoch", metric)
+    for record in records:
+        values = [shown_value(record.values[key]) if key in record.values else "" for key in keys]
+        epoch = f"{record.history[-1]['epoch']:g}" if record.history else ""
+        best = "" if record.best is None else f"{record.best:.1f}"
+        table.add_row(str(record.number), *values, record.state, epoch, best)
+    return table
+
+
+def shown_values(values: dict[str, Any]) -> str:
+    """`ntl=3 temperature=2.1`."""
+    named = ((key.rsplit(".", 1)[-1], shown_value(value)) for key, value in values.items())
+    return " ".join(f"{name}={value}" for name, value in named)
+
+
+def shown_value(value: Any) -> str:
+    """Numbers with three digits, everything else as it is."""
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def clock(seconds: float) -> str:
+    """Minutes and seconds, with hours where there are any."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

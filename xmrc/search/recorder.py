@@ -1,0 +1,155 @@
+"""Ray Tune's events, written down. In: callbacks on the driver. Out: ledger, MLflow, display.
+
+The only writer of all three. It is pickled with the search and lives on after a resume, so what it
+holds open is opened in `setup` and never travels.
+"""
+
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow.fs
+from ray import tune
+from ray.exceptions import RayTaskError
+from ray.tune.experiment import Trial
+from rich.console import Console
+
+from xmrc.search.ledger import Ledger, TrialRecord
+from xmrc.search.progress import Display, open_display
+from xmrc.search.space import SearchSpace
+from xmrc.tracking.runs import Tracker
+
+
+@dataclass(frozen=True)
+class TrackingAddress:
+    """How to reach the study's run in MLflow again."""
+
+    uri: str
+    storage: str
+    experiment: str
+    study: str
+    run_id: str
+
+    def open(self) -> Tracker:
+        """Connect and go on with the study's run."""
+        tracker = Tracker.open(self.uri, self.storage, self.experiment)
+        tracker.start_study(self.study, {}, {}, self.run_id)
+        return tracker
+
+
+class Recorder(tune.Callback):
+    """Keeps the ledger, tells MLflow, shows the progress, and throws away what need not be kept."""
+
+    def __init__(
+        self,
+        ledger: Path,
+        metric: str,
+        space: SearchSpace,
+        address: TrackingAddress,
+        *,
+        trials: int,
+        at_once: int,
+        keep: int,
+    ) -> None:
+        self._ledger_path, self._metric, self._space = ledger, metric, space
+        self._address, self._trials, self._at_once, self._keep = address, trials, at_once, keep
+        self._ledger: Ledger
+        self._tracker: Tracker
+        self._display: Display
+
+    def __getstate__(self) -> dict[str, Any]:
+        live = ("_ledger", "_tracker", "_display")
+        return {name: value for name, value in self.__dict__.items() if name not in live}
+
+    def setup(self, *args: Any, **kwargs: Any) -> None:
+        """The search begins, or goes on."""
+        self._ledger = Ledger.open(self._ledger_path, self._metric)
+        self._tracker = self._address.open()
+        self._display = open_display(Console(), self._trials, self._at_once)
+
+    def on_trial_start(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+    ) -> None:
+        """Also called when a trial is tried again."""
+        values = self._space.values_of(trial.config)
+        record = self._ledger.start(trial.trial_id, values, time.time())
+        self._tracker.start_trial(record.id, f"trial-{record.number}", record.values)
+        self._display.update(self._ledger, record)
+
+    def on_trial_result(
+        self,
+        iteration: int,
+        trials: list[Trial],
+        trial: Trial,
+        result: dict[str, Any],
+        **info: Any,
+    ) -> None:
+        """A trial has evaluated; its whole history comes along, so nothing is missed for good."""
+        self._ledger.evaluated(trial.trial_id, result["history"], result["evaluations"])
+        if "checkpoint_path" in result:  # of a Ray Train group, which keeps its own checkpoints
+            self._ledger.kept(trial.trial_id, result["checkpoint_path"])
+        record = self._ledger.trials[trial.trial_id]
+        log_history(self._tracker, record)
+        self._display.update(self._ledger, record)
+
+    def on_checkpoint(
+        self, iteration: int, trials: list[Trial], trial: Trial, checkpoint: Any, **info: Any
+    ) -> None:
+        """Ray Tune has stored the folder of the last evaluation."""
+        self._ledger.kept(trial.trial_id, checkpoint.path)
+
+    def on_trial_complete(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+    ) -> None:
+        """A trial has finished, or was stopped early."""
+        self._end(trial, "")
+
+    def on_trial_error(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+    ) -> None:
+        """A trial has failed for good; the search goes on."""
+        self._end(trial, cause_of(trial.get_pickled_error()))
+
+    def on_experiment_end(self, trials: list[Trial], **info: Any) -> None:
+        """Let go of the terminal and of MLflow."""
+        self._display.close()
+        self._tracker.close()
+
+    def _end(self, trial: Trial, cause: str) -> None:
+        record = self._ledger.end(trial.trial_id, cause, time.time())
+        self._tracker.end_trial(record.id, record.state, record.cause)
+        self._display.update(self._ledger, record)
+        for behind in self._ledger.ranking[self._keep :]:
+            if behind in self._ledger.ended:
+                discard_checkpoint(behind)
+
+
+def log_history(tracker: Tracker, record: TrialRecord) -> None:
+    """Write a trial's evaluations to MLflow; what is there already stays as it is."""
+    for evaluation in record.history:
+        metrics = {name: value for name, value in evaluation.items() if name != "evaluation"}
+        tracker.log_evaluation(record.id, int(evaluation["evaluation"]), metrics)
+
+
+def discard_checkpoint(record: TrialRecord) -> None:
+    """Delete the checkpoint of a trial that is not among the best; its scores stay."""
+    if record.checkpoint is None:
+        return
+    filesystem, path = pyarrow.fs.FileSystem.from_uri(record.checkpoint)
+    if isinstance(filesystem, pyarrow.fs.LocalFileSystem):
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        filesystem.delete_dir(path)
+    record.checkpoint = None
+
+
+def cause_of(error: BaseException | None) -> str:
+    """One line that says why a trial failed."""
+    while isinstance(error, RayTaskError) and error.cause is not error:
+        error = error.cause
+    if error is None:
+        return "the trial's process was lost"
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[-1] if lines else 'no message'}"

@@ -1,0 +1,211 @@
+"""A study from beginning to end. In: checked settings. Out: the registered reader, an `Outcome`.
+
+prepare (corpora, encoder) -> base -> search -> champion. Every step finds what an earlier, killed
+run of it has left and goes on from there.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+from ray.tune import TuneConfig
+from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
+from ray.tune.search.optuna import OptunaSearch
+from rich.console import Console
+
+from xmrc.data.cache import Cache
+from xmrc.errors import XmrcError
+from xmrc.scoring.matrix import Scores
+from xmrc.search.base import find_base
+from xmrc.search.champion import Champion, crown, read_on_cluster
+from xmrc.search.cluster import ray_cluster
+from xmrc.search.folder import StudyFolder, latest_folder, new_folder, storage_root
+from xmrc.search.ledger import Ledger
+from xmrc.search.prepare import Prepared, prepare, read_corpora, trial_job, widest
+from xmrc.search.progress import clock
+from xmrc.search.recorder import Recorder, TrackingAddress, log_history
+from xmrc.search.resources import Fit, cluster_nodes, fit_trials
+from xmrc.search.space import SearchSpace
+from xmrc.search.tuning import run_tuner
+from xmrc.settings import SearchSettings, Study, flat, to_yaml, with_values
+from xmrc.tracking.registry import check_name
+from xmrc.tracking.runs import Tracker
+
+SAMPLERS: dict[str, Callable[..., BaseSampler]] = {"tpe": TPESampler, "random": RandomSampler}
+
+
+class NoTrialError(XmrcError):
+    """No trial has reported anything, so there is nothing to choose from."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a study has found."""
+
+    study: Study
+    folder: Path
+    ledger: Ledger
+    start: Scores  # of what the trials start from, on the selection set
+    champion: Champion
+    view: str  # where to look at it in MLflow
+    unwritten: list[str]  # what MLflow lacks, after all
+
+
+@dataclass
+class Run:
+    """One run of a study and what its steps share."""
+
+    study: Study
+    root: Path
+    folder: StudyFolder
+    tracker: Tracker
+    console: Console
+
+    def say(self, text: str) -> None:
+        """One line for the user."""
+        self.console.print(text, highlight=False, soft_wrap=True, markup=False)
+
+
+def run_study(study: Study, *, resume: bool, console: Console) -> Outcome:
+    """Search, choose and register.
+
+    Errors: XmrcError, before anything is trained wherever that is possible.
+    """
+    check_name(study.tracking.register_as)
+    root = storage_root(study.storage)
+    experiment = study.tracking.experiment or study.name
+    tracker = Tracker.open(study.tracking.uri, str(root), experiment)
+    corpora = read_corpora(widest(study))
+    with ray_cluster():
+        fit = fit_trials(study.resources, cluster_nodes())
+        folder = latest_folder(root, study) if resume else new_folder(root, study)
+        run = Run(study, root, folder, tracker, console)
+        begin(run)
+        try:
+            prepared = prepare(study.settings, corpora, Cache(root / "cache"))
+            return _search(run, prepared, fit)
+        except BaseException as error:
+            tracker.end_study("failed", f"{type(error).__name__}: {error}"[:500])
+            tracker.close()
+            raise
+
+
+def begin(run: Run) -> None:
+    """Open the study's run in MLflow, or go on with it."""
+    study, folder = run.study, run.folder
+    run_id = run.tracker.start_study(
+        study.name,
+        flat(study.settings),
+        {"xmrc.folder": folder.path},
+        folder.state().get("run_id"),
+    )
+    folder.remember(run_id=run_id)
+    run.tracker.log_text(to_yaml(study), "study.yaml")
+    run.say(f"{study.name}: everything is kept in {folder.path}")
+
+
+def _search(run: Run, prepared: Prepared, fit: Fit) -> Outcome:
+    study = run.study
+    start = find_base(study.settings, prepared, fit.trial, run.folder, run.say)
+    base_scores = read_on_cluster(study.settings, prepared, start, fit.trial).scores
+    run.say(f"base: {shown_scores(base_scores)} on {study.settings.data.select}")
+    run.tracker.log_metrics({f"base_{name}": value for name, value in base_scores.metrics.items()})
+    began = time.time()
+    search_trials(run, prepared, start, fit)
+    ledger = Ledger.open(run.folder.ledger, study.search.metric)
+    if not ledger.ranking:
+        causes = "; ".join(sorted({record.cause for record in ledger.trials.values()}))
+        raise NoTrialError(f"{study.name}: every trial failed: {causes}")
+    run.say(f"search: {len(ledger.trials)} trials in {clock(time.time() - began)}")
+    for record in ledger.trials.values():  # whatever MLflow missed while it was away
+        log_history(run.tracker, record)
+    champion = crown(run.study, prepared, ledger, fit.trial, run.tracker, base_scores)
+    run.tracker.end_study("finished")
+    return Outcome(
+        study,
+        run.folder.path,
+        ledger,
+        base_scores,
+        champion,
+        run.tracker.view,
+        run.tracker.close(),
+    )
+
+
+def shown_scores(scores: Scores) -> str:
+    """`gxlt_f1 45.1, xlt_f1 60.2`, as far as there are such pairs."""
+    names = ("gxlt_f1", "gxlt_em", "xlt_f1", "xlt_em")
+    known = (name for name in names if name in scores.metrics)
+    return ", ".join(f"{name} {scores.metrics[name]:.1f}" for name in known)
+
+
+def search_trials(run: Run, prepared: Prepared, start: str, fit: Fit) -> None:
+    """Let Optuna propose, Ray Tune run, ASHA stop, and the recorder write down."""
+    study, search = run.study, run.study.search
+    space = SearchSpace(study.space)
+
+    def job_of(params: Mapping[str, Any]) -> Any:
+        return trial_job(
+            with_values(study.settings, space.values_of(params)),
+            prepared,
+            start=start,
+            evaluate_every=search.evaluate_every,
+            metric=search.metric,
+            threads=fit.trial.threads,
+        )
+
+    recorder = Recorder(
+        run.folder.ledger,
+        search.metric,
+        space,
+        TrackingAddress(
+            run.tracker.uri,
+            str(run.root),
+            study.tracking.experiment or study.name,
+            study.name,
+            run.folder.state()["run_id"],
+        ),
+        trials=search.trials,
+        at_once=fit.at_once,
+        keep=search.keep,
+    )
+    run_tuner(
+        job_of,
+        fit.trial,
+        run.folder.path,
+        "search",
+        config=TuneConfig(
+            search_alg=OptunaSearch(
+                space,
+                metric="best",
+                mode="max",
+                sampler=SAMPLERS[search.sampler](seed=search.seed),
+                points_to_evaluate=space.points(search.start_from) or None,
+            ),
+            scheduler=scheduler(search, study),
+            num_samples=search.trials,
+            max_concurrent_trials=fit.at_once,
+            trial_dirname_creator=lambda trial: str(trial.trial_id),
+        ),
+        score=search.metric,
+        max_failures=search.max_failures,
+        callbacks=[recorder],
+    )
+
+
+def scheduler(search: SearchSettings, study: Study) -> TrialScheduler:
+    """ASHA on our own count of evaluations, which a resume does not reset; or none."""
+    if search.scheduler == "none":
+        return FIFOScheduler()
+    evaluations = max(1, round(study.settings.training.epochs / search.evaluate_every))
+    return ASHAScheduler(
+        time_attr="evaluation",
+        metric="best",
+        mode="max",
+        max_t=evaluations + 2,  # never kill a trial at its last report
+        grace_period=search.grace,
+        reduction_factor=search.reduction_factor,
+    )

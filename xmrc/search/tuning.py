@@ -1,0 +1,89 @@
+"""Ray Tune, run or resumed. In: a job for each configuration. Out: Tune's results.
+
+A base is a search of one trial, so whatever holds for trials (workers, failures, resuming) holds
+for it too.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ray import tune
+from ray.tune import ResultGrid, TuneConfig, Tuner
+
+from xmrc.errors import XmrcError
+from xmrc.learning.job import MODEL, TrainingJob
+from xmrc.learning.worker import WorkerResources
+from xmrc.search.recorder import cause_of
+from xmrc.search.trial import run_trial, trial_request
+
+JobOf = Callable[[Mapping[str, Any]], TrainingJob]
+
+
+class TrialFailedError(XmrcError):
+    """A training that everything else depends on has failed."""
+
+
+def run_tuner(
+    job_of: JobOf,
+    resources: WorkerResources,
+    folder: Path,
+    name: str,
+    *,
+    config: TuneConfig,
+    score: str | None,
+    max_failures: int,
+    callbacks: list[tune.Callback],
+) -> ResultGrid:
+    """Run the trials under `folder/name`, or go on with those that were begun there."""
+
+    def trainable(values: dict[str, Any]) -> None:
+        workers = str(folder / f"{name}-workers")
+        run_trial(job_of(values), resources, storage=workers, max_failures=max_failures)
+
+    asking = tune.with_resources(trainable, trial_request(resources))
+    place = str(folder / name)
+    if Tuner.can_restore(place):
+        return Tuner.restore(
+            place, trainable=asking, resume_unfinished=True, restart_errored=False
+        ).fit()
+    checkpoints = tune.CheckpointConfig(num_to_keep=1, checkpoint_score_attribute=score)
+    return Tuner(
+        asking,
+        tune_config=config,
+        run_config=tune.RunConfig(
+            name=name,
+            storage_path=str(folder),
+            verbose=0,
+            callbacks=callbacks,
+            failure_config=tune.FailureConfig(max_failures=max_failures),
+            checkpoint_config=checkpoints,
+        ),
+    ).fit()
+
+
+def train_once(
+    job: TrainingJob, resources: WorkerResources, folder: Path, name: str, max_failures: int
+) -> Path:
+    """Train a single job; returns the folder of its reader.
+
+    Errors: TrialFailedError with the cause.
+    """
+    results = run_tuner(
+        lambda _: job,
+        resources,
+        folder,
+        name,
+        config=TuneConfig(num_samples=1),
+        score=job.metric,
+        max_failures=max_failures,
+        callbacks=[],
+    )
+    result = results[0]
+    if result.error is not None:
+        raise TrialFailedError(f"{name}: the training failed: {cause_of(result.error)}")
+    checkpoint = (result.metrics or {}).get("checkpoint_path")
+    if checkpoint is None:
+        assert result.checkpoint is not None
+        checkpoint = result.checkpoint.path
+    return Path(checkpoint) / MODEL

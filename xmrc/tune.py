@@ -1,0 +1,94 @@
+"""`python -m xmrc.tune`: search a study's settings. In: a study file. Out: a registered reader."""
+
+import shlex
+
+from rich.console import Console
+
+from xmrc import command, tables
+from xmrc.search.champion import Champion
+from xmrc.search.plan import print_plan
+from xmrc.search.progress import trials_table
+from xmrc.search.study import Outcome, run_study
+from xmrc.settings import load_study
+
+
+def main() -> None:
+    """Parse, call, print."""
+    parser = command.study_parser("tune", "Search the settings of a study; register the best.")
+    parser.add_argument("--plan", action="store_true", help="say what would be done, and stop")
+    parser.add_argument(
+        "--resume", action="store_true", help="go on with the last run of this study"
+    )
+    options = parser.parse_args()
+    study = load_study(options.space, options.overrides)
+    console = Console()
+    if options.plan:
+        print_plan(study, console)
+        return
+    print_outcome(run_study(study, resume=options.resume, console=console), console)
+
+
+def print_outcome(outcome: Outcome, console: Console) -> None:
+    """The trials, the champion's table, one answer of it, and what to do next."""
+    champion = outcome.champion
+    console.print(trials_table(outcome.ledger.ranking, outcome.ledger.metric))
+    console.print(tables.gxlt_table(champion.reading.scores, title="the champion, F1"))
+    print_comparison(outcome, console)
+    print_answer(champion, console)
+    print_next(outcome, console)
+    for missing in outcome.unwritten:
+        say(console, f"not written to MLflow: {missing}")
+
+
+def print_comparison(outcome: Outcome, console: Console) -> None:
+    """Base and champion, side by side, on the selection set."""
+    before, after = outcome.start.metrics, outcome.champion.reading.scores.metrics
+    for name in ("gxlt_f1", "xlt_f1"):
+        if name in before:
+            gain = after[name] - before[name]
+            say(
+                console,
+                f"{name}: base {before[name]:.1f}, champion {after[name]:.1f} ({gain:+.1f})",
+            )
+    trial = outcome.champion.trial.number
+    say(
+        console,
+        f"registered: {outcome.champion.registered} is version {outcome.champion.version} "
+        f"(trial {trial})",
+    )
+
+
+def print_answer(champion: Champion, console: Console) -> None:
+    """A question that was answered across languages."""
+    shown = champion.shown
+    asked, told = shown.question_language, shown.context_language
+    say(console, f"\nasked in {asked}, told in {told}:")
+    say(console, f"  context:  {shown.context}")
+    say(console, f"  question: {shown.question}")
+    say(console, f"  answer:   {shown.answer} (score {shown.score:.2f})")
+
+
+def print_next(outcome: Outcome, console: Console) -> None:
+    """The commands that a user may want now."""
+    shown, study = outcome.champion.shown, outcome.study
+    model = f"--model {outcome.champion.registered}"
+    say(console, "\nnext:")
+    say(console, f"  {outcome.view}")
+    say(
+        console,
+        f"  python -m xmrc.evaluate {model} --corpus {study.settings.data.select} --out evaluation",
+    )
+    say(
+        console,
+        f"  python -m xmrc.answer {model} "
+        f"--question {shlex.quote(shown.question)} --context {shlex.quote(shown.context)}",
+    )
+
+
+def say(console: Console, text: str) -> None:
+    """A line as it is: nothing wrapped, coloured or read as markup."""
+    console.print(text, highlight=False, soft_wrap=True, markup=False)
+
+
+if __name__ == "__main__":
+    command.run(main)
