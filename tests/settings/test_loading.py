@@ -265,6 +265,14 @@ VALID = st.fixed_dictionaries(
         "settings.training.clip": st.none() | st.integers(1, 5),
         "space": st.none() | st.just({"data.languages": {"choice": [["en"], ["en", "no"]]}}),
         "space.training.dropout": st.just({"choice": [None, 0.1]}),
+        "space.training.seed": st.sampled_from(
+            [
+                {"log_int": [1, 9]},
+                {"int": [1, 9], "when": {"data.ntl": [1, 2]}},
+                {"choice": [1, 9], "when": {"training.clip": [None], "data.ntl": 1}},
+                {"choice": [1, 9], "when": {"base.languages": [["en"], None]}},
+            ]
+        ),
         "tracking.uri": st.none() | st.text(min_size=1),
     },
 )
@@ -273,7 +281,15 @@ VALID = st.fixed_dictionaries(
 @settings(max_examples=50)
 @given(VALID)
 def test_a_written_study_reads_back_as_itself(same_file, values):
-    study = with_set(same_file, values | {"search.start_from": []})
+    needed = {"search.start_from": []} | {
+        f"space.{key}": {"choice": choices}
+        for key, choices in {
+            "data.ntl": [1, 2],
+            "training.clip": [None, 1.0],
+            "base.languages": [None, ["en"]],
+        }.items()
+    }
+    study = with_set(same_file, values | needed)
     copy = same_file.with_name("copy.yaml")
     copy.write_text(to_yaml(study), encoding="utf-8")
     assert load_study(copy) == study

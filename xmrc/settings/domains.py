@@ -128,8 +128,9 @@ def is_in(value: Any, values: Sequence[Any]) -> bool:
 
 
 def _shortest(values: tuple[Any, ...]) -> Any:
-    lone = len(values) == 1 and not isinstance(values[0], list)
-    return values[0] if lone else list(values)
+    """A lone value without its list, unless it would read as a list or as no condition."""
+    plain = len(values) == 1 and values[0] is not None and not isinstance(values[0], list)
+    return values[0] if plain else list(values)
 
 
 def dependency_order(space: Space) -> list[str]:
