@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from xmrc.data.alignment import every_pair
 from xmrc.data.catalogue import CATALOGUE, EVERY, Entry, Pair, held_in, layout_path
 from xmrc.data.demo import demo_examples
 from xmrc.data.examples import Example, read_squad
@@ -72,6 +73,17 @@ def load_corpus(
         corpus = _read_paths(name, languages)
     _check_ids(corpus)
     return corpus if limit is None else replace(corpus, examples=_lowest(corpus, limit))
+
+
+def across_languages(corpus: Corpus) -> Corpus:
+    """What is evaluated of a corpus: every pair of languages, where it has several of them.
+
+    Raises DataError: its languages are not aligned.
+    """
+    if not corpus.parallel:
+        return corpus
+    languages = corpus.context_languages
+    return replace(corpus, examples=every_pair(corpus.name, corpus.examples, languages))
 
 
 def _read_entry(

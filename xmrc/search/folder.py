@@ -40,15 +40,21 @@ class StudyFolder:
         write_whole(self.path / STATE, json.dumps({**self.state(), **facts}, indent=1))
 
 
+def storage_path(storage: str) -> Path:
+    """The storage as an absolute path; inside a submitted job relative to the home folder."""
+    root = Path(storage).expanduser()
+    if root.is_absolute():
+        return root
+    in_job = JOB_FOLDERS in Path.cwd().parts
+    return (Path.home() / "xmrc" if in_job else Path.cwd()) / root
+
+
 def storage_root(storage: str) -> Path:
-    """The storage as an absolute folder; inside a submitted job relative to the home folder.
+    """The storage as an absolute folder that can be written, made if it is not there.
 
     Errors: ResourceError if it cannot be written.
     """
-    root = Path(storage).expanduser()
-    if not root.is_absolute():
-        in_job = JOB_FOLDERS in Path.cwd().parts
-        root = (Path.home() / "xmrc" if in_job else Path.cwd()) / root
+    root = storage_path(storage)
     try:
         root.mkdir(parents=True, exist_ok=True)
         probe = root / f".writable-{os.getpid()}"

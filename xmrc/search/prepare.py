@@ -4,12 +4,12 @@ Nothing here trains or needs a cluster: it reads, checks, tokenises and writes i
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-from xmrc.data.alignment import align, every_pair
+from xmrc.data.alignment import align
 from xmrc.data.cache import Cache, content_hash
-from xmrc.data.corpora import Corpus, load_corpus
+from xmrc.data.corpora import Corpus, across_languages, load_corpus
 from xmrc.data.examples import Example
 from xmrc.data.features import WindowSize
 from xmrc.data.frozen import freeze
@@ -69,14 +69,6 @@ def read_corpora(settings: RunSettings) -> Corpora:
             _check_answered(corpus)
     align_corpus(train, data)
     return Corpora(train, across_languages(select), from_corpus)
-
-
-def across_languages(corpus: Corpus) -> Corpus:
-    """What is evaluated of a corpus: every pair of languages, where it has several of them."""
-    if not corpus.parallel:
-        return corpus
-    languages = corpus.context_languages
-    return replace(corpus, examples=every_pair(corpus.name, corpus.examples, languages))
 
 
 def widest(study: Study) -> RunSettings:
