@@ -36,9 +36,9 @@ class Cache:
         `write` is raised as it is. Raises ResourceError where the storage cannot be written.
         """
         target = self.root / kind / key
-        if target.exists():
-            return target
         try:
+            if target.exists():
+                return target
             target.parent.mkdir(parents=True, exist_ok=True)
             lock = FileLock(target.with_name(f".{key}.lock"))
             lock.acquire()

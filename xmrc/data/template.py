@@ -7,13 +7,14 @@ texts, so BERT's single separator, XLM-R's double one and any other are the same
 from dataclasses import dataclass
 
 import numpy as np
-from tokenizers import AddedToken
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
 from transformers import PreTrainedTokenizerBase
 
-from xmrc.data.tokenized import plain_backend
+from xmrc.data.tokenized import fast_backend
 from xmrc.errors import SettingsError
 
-PROBE = "\U0010fffd"  # a private character for which no vocabulary has a token
+PROBE = "text"  # a text that is one token
 
 
 @dataclass(frozen=True)
@@ -47,10 +48,9 @@ class PairTemplate:
 
 def pair_template(tokenizer: PreTrainedTokenizerBase) -> PairTemplate:
     """The template of this tokenizer. Raises DataError for one that is not fast."""
-    backend = plain_backend(tokenizer)
-    backend.encode_special_tokens = False
-    backend.add_tokens([AddedToken(PROBE, normalized=False)])  # one token, whatever the model
-    pair = backend.encode(PROBE, PROBE)
+    probe = Tokenizer(WordLevel({PROBE: 0}, unk_token=PROBE))
+    probe.post_processor = fast_backend(tokenizer).post_processor
+    pair = probe.encode(PROBE, PROBE)
     question, context = pair.sequence_ids.index(0), pair.sequence_ids.index(1)
     assert question < context, "a tokenizer that puts the second text first"
     pad_id = tokenizer.pad_token_id or 0  # padding is masked: any id will do where there is none

@@ -70,7 +70,7 @@ def tokenize_texts(
 
     Raises DataError for a tokenizer without character offsets and for a text that is not Unicode.
     """
-    backend = plain_backend(tokenizer)
+    backend = _without_state(tokenizer)
     distinct = sorted(set(texts))
     _refuse_lone_surrogates(distinct)
     key = content_hash(
@@ -84,17 +84,25 @@ def tokenize_texts(
     return TokenizedTexts(folder / FILE, distinct)
 
 
-def plain_backend(tokenizer: PreTrainedTokenizerBase) -> tokenizers.Tokenizer:
-    """A private copy of the Rust tokenizer, without the truncation and padding saved with it."""
+def fast_backend(tokenizer: PreTrainedTokenizerBase) -> tokenizers.Tokenizer:
+    """The Rust tokenizer inside. Raises DataError for a tokenizer that has none, so no offsets."""
     if not tokenizer.is_fast:
         raise DataError(
             "encoder: its tokenizer must be a fast one, which gives character offsets,"
             f" got {type(tokenizer).__name__} of {tokenizer.name_or_path!r}"
         )
-    backend = tokenizers.Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
+    return tokenizer.backend_tokenizer
+
+
+def _without_state(tokenizer: PreTrainedTokenizerBase) -> tokenizers.Tokenizer:
+    """The Rust tokenizer, or a copy where truncation, padding or the like is saved with it."""
+    backend, split = fast_backend(tokenizer), tokenizer.split_special_tokens
+    if (backend.truncation, backend.padding, backend.encode_special_tokens) == (None, None, split):
+        return backend  # copying a large vocabulary takes half a second
+    backend = tokenizers.Tokenizer.from_str(backend.to_str())
     backend.no_truncation()
     backend.no_padding()
-    backend.encode_special_tokens = tokenizer.split_special_tokens  # to_str leaves it out
+    backend.encode_special_tokens = split  # as a direct call sets it; to_str leaves it out
     return backend
 
 
