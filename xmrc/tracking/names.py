@@ -7,6 +7,7 @@ import hashlib
 import json
 import posixpath
 import re
+from collections.abc import Mapping
 
 LONGEST_KEY = 250  # characters
 LONGEST_VALUE = 500  # characters; older servers take no more, and longer ones make no table
@@ -26,6 +27,16 @@ def value_of(value: object) -> str:
         return text
     note = f"... ({len(text)} characters, {_hash(text)})"
     return text[: LONGEST_VALUE - len(note)] + note
+
+
+def texts(values: Mapping[str, object]) -> dict[str, str]:
+    """Parameters or tags as MLflow takes them."""
+    return {key_of(key): value_of(value) for key, value in values.items()}
+
+
+def numbers(values: Mapping[str, float]) -> dict[str, float]:
+    """Metrics as MLflow takes them."""
+    return {key_of(key): float(value) for key, value in values.items()}
 
 
 def _hash(text: str) -> str:

@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import tempfile
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -22,9 +23,17 @@ from mlflow.types import ColSpec, DataType, Schema
 from mlflow.types.schema import Array, Object, Property
 
 from xmrc.errors import ResourceError, SettingsError
-from xmrc.tracking.names import key_of, value_of
-from xmrc.tracking.runs import Tracker
-from xmrc.tracking.server import connect, patience, refusing, shown, tracking_uri
+from xmrc.tracking.names import texts
+from xmrc.tracking.server import (
+    connect,
+    local_folder,
+    only_here,
+    patience,
+    refusing,
+    shown,
+    tracking_uri,
+)
+from xmrc.tracking.tracker import Tracker
 
 _SPAN = Object(
     [
@@ -73,14 +82,18 @@ def register(
 ) -> str:
     """Make the checkpoint in `folder` the next version of `name`, and `alias` point to it.
 
-    `code` calls `mlflow.models.set_model` with a PythonModel that opens
-    `context.artifacts["reader"]` and answers by SIGNATURE; `example` is a question and its context;
-    `requirements` and `code_paths` are what it needs elsewhere; `trial` made it, else the study did.
-    ResourceError: the server does not answer. The alias comes last, so it never names half a model.
+    `code` calls `mlflow.models.set_model` with a PythonModel that opens the folder
+    `context.artifacts["reader"]` and answers by SIGNATURE. `requirements` and `code_paths` are what
+    it needs on another machine, `example` is a question and its context. `trial` made the reader,
+    else the study did. The alias comes last, so it never names half a model. ResourceError: the
+    server does not answer.
     """
-    run_id = tracker.run_id(trial)
-    card = Model(run_id=run_id)
-    with tempfile.TemporaryDirectory() as temporary:
+    card = Model(run_id=tracker.run_id(trial))
+    with (
+        tempfile.TemporaryDirectory() as temporary,
+        only_here(tracker.uri),
+        warnings.catch_warnings(action="ignore", category=UserWarning),
+    ):
         local = Path(temporary) / "model"
         mlflow.pyfunc.save_model(
             local,
@@ -93,29 +106,26 @@ def register(
             mlflow_model=card,
         )
         with refusing(tracker.uri):
-            source = _upload(tracker, card, local)
-            return _version(tracker.client, name, alias, source, run_id, scores, description)
+            _upload(tracker, card, local)
+            return _version(tracker.client, card, name, alias, scores, description)
 
 
-def _upload(tracker: Tracker, card: Model, local: Path) -> str:
-    """Put the model beside its run; the id that MLflow gives it."""
-    model = tracker.client.create_logged_model(
-        tracker.experiment_id, name=READER, source_run_id=card.run_id
-    )
+def _upload(tracker: Tracker, card: Model, local: Path) -> None:
+    """Put the model beside its run, and on the card the id that MLflow gives it."""
+    client = tracker.client
+    model = client.create_logged_model(tracker.experiment_id, READER, card.run_id)
     card.model_id = card.model_uuid = model.model_id
     card.artifact_path = model.artifact_location
     card.save(str(local / "MLmodel"))
-    tracker.client.log_model_artifacts(model.model_id, str(local))
-    tracker.client.finalize_logged_model(model.model_id, "READY")
-    return str(model.model_id)
+    client.log_model_artifacts(model.model_id, str(local))
+    client.finalize_logged_model(model.model_id, "READY")
 
 
 def _version(
     client: MlflowClient,
+    card: Model,
     name: str,
     alias: str,
-    model_id: str,
-    run_id: str,
     scores: Mapping[str, float],
     description: str,
 ) -> str:
@@ -126,11 +136,11 @@ def _version(
             raise
     version = client.create_model_version(
         name,
-        f"models:/{model_id}",
-        run_id,
-        tags={key_of(key): value_of(value) for key, value in scores.items()},
+        f"models:/{card.model_id}",
+        card.run_id,
+        tags=texts(scores),
         description=description,
-        model_id=model_id,
+        model_id=card.model_id,
     )
     client.set_registered_model_alias(name, alias, version.version)
     return str(version.version)
@@ -147,7 +157,7 @@ def fetch(model: str, *, uri: str | None, storage: str, cache: Path) -> Path:
         raise ResourceError(f"{model}: must be models:/NAME@ALIAS or models:/NAME/VERSION")
     uri = tracking_uri(uri, storage)
     _refuse_missing_database(model, uri)
-    with patience(retries=2, seconds=30), refusing(uri):
+    with refusing(uri), patience(retries=2, seconds=30), only_here(uri):
         client = connect(uri)
         location = _location(client, model, uri, *named.groups())
         return _reader(_local_copy(location, client, cache))
@@ -189,7 +199,10 @@ def _location(
 
 
 def _local_copy(location: str, client: MlflowClient, cache: Path) -> Path:
-    """The folder at `location`, copied once if it is elsewhere."""
+    """The folder at `location`, copied once if it is not on this machine."""
+    here = local_folder(location)
+    if here is not None and here.is_dir():
+        return here
     copy = cache / hashlib.sha256(location.encode()).hexdigest()[:20]
     if copy.exists():
         return copy
@@ -200,6 +213,9 @@ def _local_copy(location: str, client: MlflowClient, cache: Path) -> Path:
             artifact_uri=location, tracking_uri=client.tracking_uri, dst_path=str(beside)
         )
         os.rename(found, copy)
+    except OSError:
+        if not copy.exists():  # else another process was first
+            raise
     finally:
         shutil.rmtree(beside, ignore_errors=True)
     return copy

@@ -7,8 +7,8 @@ within seconds. A tracking URI may hold credentials: what is shown to a user goe
 import logging
 import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
@@ -85,23 +85,39 @@ def hush() -> None:
 
 
 @contextmanager
-def patience(*, retries: int, seconds: int) -> Iterator[None]:
+def environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Set variables, which MLflow reads at every call, for a while."""
+    before = {key: os.environ.get(key) for key in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for key, value in before.items():
+            os.environ.pop(key, None) if value is None else os.environ.update({key: value})
+
+
+def patience(*, retries: int, seconds: int) -> AbstractContextManager[None]:
     """How often and how long MLflow asks a silent server; its own defaults take minutes.
 
-    MLflow reads these variables at every request. What the user has set is kept.
+    What the user has set is kept.
     """
     wanted = {
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES": str(retries),
         "MLFLOW_HTTP_REQUEST_TIMEOUT": str(seconds),
         "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     }
-    added = {key: value for key, value in wanted.items() if key not in os.environ}
-    os.environ.update(added)
-    try:
-        yield
-    finally:
-        for key in added:
-            os.environ.pop(key, None)
+    return environment({k: v for k, v in wanted.items() if k not in os.environ})
+
+
+def only_here(uri: str) -> AbstractContextManager[None]:
+    """Make `uri` what MLflow falls back on: its registry and loader ask no client for it."""
+    return environment(
+        {
+            FROM_ENVIRONMENT: uri,
+            "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+            "MLFLOW_UV_AUTO_DETECT": "false",  # puts the lock file of any project into the model
+        }
+    )
 
 
 @contextmanager
@@ -124,8 +140,12 @@ def shown(text: str) -> str:
 
 
 def cause(error: BaseException) -> str:
-    """The first line of the innermost reason, without credentials."""
-    while inner := error.__cause__ or error.__context__:
-        error = inner
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return shown(lines[0])[:300]
+    """The first sentence of the reason, without credentials: that of the network or the disk if
+    one is behind the error."""
+    reason: BaseException | None = error
+    while reason is not None:
+        if isinstance(reason, OSError):
+            error = reason
+        reason = reason.__cause__ or reason.__context__
+    first = re.split(r"\.\s|\n", str(error).strip())[0]
+    return shown(first or type(error).__name__)[:300]

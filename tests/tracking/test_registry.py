@@ -1,0 +1,197 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from xmrc.errors import ResourceError, SettingsError
+from xmrc.tracking.registry import SIGNATURE, check_name, fetch, register
+from xmrc.tracking.tracker import Tracker
+
+CODE = '''
+"""Answers with the first word of the context that the reader knows."""
+import json
+from pathlib import Path
+
+import mlflow
+import pandas as pd
+from beside import NAME
+from mlflow.pyfunc import PythonModel
+
+
+class Reader(PythonModel):
+    def load_context(self, context):
+        self.words = json.loads((Path(context.artifacts["reader"]) / "words.json").read_text())
+
+    def predict(self, context, model_input: pd.DataFrame, params=None):
+        rows = []
+        for text in model_input["context"]:
+            word = next(w for w in self.words if w in text)
+            assert NAME == "beside"
+            start = text.index(word)
+            span = {"text": word, "start": start, "end": start + len(word), "score": 0.5}
+            rows.append({"answer": word, **span, "nbest": [span]})
+        return pd.DataFrame(rows)[["answer", "score", "start", "end", "nbest"]]
+
+
+mlflow.models.set_model(Reader())
+'''
+EXAMPLE = {"question": "Wo?", "context": "in Berlin"}
+
+
+@pytest.fixture
+def tracker(uri: str | None) -> Tracker:
+    tracker = Tracker.open(uri, "runs", "registry")
+    tracker.start_study("skd", {}, {})
+    return tracker
+
+
+@pytest.fixture
+def name(request: pytest.FixtureRequest) -> str:
+    """A model of this test's own: the server is shared."""
+    return request.node.name.replace("[", "-").rstrip("]")
+
+
+@pytest.fixture
+def code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file of code and the package `beside` that it needs."""
+    (tmp_path / "code" / "beside").mkdir(parents=True)
+    (tmp_path / "code" / "beside" / "__init__.py").write_text("NAME = 'beside'")
+    (tmp_path / "code" / "answering.py").write_text(CODE)
+    monkeypatch.syspath_prepend(tmp_path / "code")
+    return tmp_path / "code" / "answering.py"
+
+
+def checkpoint(folder: Path, *words: str) -> Path:
+    folder.mkdir(parents=True)
+    (folder / "words.json").write_text(json.dumps(words))
+    (folder / "model.safetensors").write_bytes(os.urandom(1000))
+    return folder
+
+
+def put(tracker: Tracker, folder: Path, name: str, code: Path, **more: object) -> str:
+    given = {"requirements": ["mlflow", "pandas"], "scores": {"gxlt_f1": 61.25}, **more}
+    given["code_paths"] = [code.parent / "beside"]
+    return register(tracker, folder, name=name, code=code, example=EXAMPLE, **given)  # type: ignore[arg-type]
+
+
+ANSWERING = """
+import sys, mlflow, pandas as pd
+model = mlflow.pyfunc.load_model(sys.argv[1])
+print(model.predict(pd.DataFrame({"question": ["Wo?", "أين"], "context": ["in Berlin", "Paris"]}))
+      .to_json(orient="records"))
+print(mlflow.pyfunc.get_model_dependencies(sys.argv[1]))
+"""
+
+
+def test_the_champion_loads_and_answers_without_us(
+    tracker: Tracker, name: str, code: Path, tmp_path: Path
+) -> None:
+    tracker.start_trial("t1", "first", {"ntl": 5})
+    folder = checkpoint(tmp_path / "best", "Berlin", "Paris")
+    assert put(tracker, folder, name, code, trial="t1", description="a *test*") == "1"
+
+    environment = {**os.environ, "MLFLOW_TRACKING_URI": tracker.uri}
+    (tmp_path / "elsewhere").mkdir()
+    done = subprocess.run(
+        [sys.executable, "-c", ANSWERING, f"models:/{name}@champion"],
+        capture_output=True, text=True, env=environment, cwd=tmp_path / "elsewhere", check=True,
+    )  # fmt: skip
+    answers, requirements = done.stdout.splitlines()
+    first, second = json.loads(answers)
+    assert first["nbest"] == [{"text": "Berlin", "start": 3, "end": 9, "score": 0.5}]
+    assert (first["answer"], first["start"], first["end"]) == ("Berlin", 3, 9)
+    assert second["answer"] == "Paris"
+    assert Path(requirements).read_text().split() == ["mlflow", "pandas"]
+
+    version = tracker.client.get_model_version_by_alias(name, "champion")
+    assert version.run_id == tracker.run_id("t1")
+    assert version.tags == {"gxlt_f1": "61.25"}
+    assert version.description == "a *test*"
+    logged = tracker.client.get_logged_model(version.source.removeprefix("models:/"))
+    assert logged.source_run_id == tracker.run_id("t1")
+
+
+def test_no_pickle_and_the_same_checkpoint_again(
+    tracker: Tracker,
+    uri: str | None,
+    name: str,
+    code: Path,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    folder = checkpoint(tmp_path / "best", "Berlin")
+    put(tracker, folder, name, code)
+    fetched = fetch(f"models:/{name}@champion", uri=uri, storage="runs", cache=tmp_path / "cache")
+    assert capfd.readouterr() == ("", "")
+    assert {p.name: p.read_bytes() for p in fetched.iterdir()} == {
+        p.name: p.read_bytes() for p in folder.iterdir()
+    }
+    model = fetched.parents[1]
+    files = [path for path in model.rglob("*") if path.is_file()]
+    assert {path.name for path in files} >= {"MLmodel", "answering.py", "words.json"}
+    assert not [p for p in files if p.suffix in {".pkl", ".pickle", ".pt", ".bin"}]
+    assert not [p for p in files if p.read_bytes()[:1] == b"\x80" and p.suffix != ".safetensors"]
+    assert "cloudpickle" not in (model / "requirements.txt").read_text()
+
+
+def test_a_second_version_takes_the_alias(
+    tracker: Tracker, uri: str | None, name: str, code: Path, tmp_path: Path
+) -> None:
+    for i, word in enumerate(["one", "two"]):
+        assert put(tracker, checkpoint(tmp_path / word, word), name, code) == str(i + 1)
+    cache = tmp_path / "cache"
+    for model, word in {"@champion": "two", "/1": "one", "/2": "two"}.items():
+        for _ in range(2):  # the second time from the cache
+            found = fetch(f"models:/{name}{model}", uri=uri, storage="runs", cache=cache)
+            assert json.loads((found / "words.json").read_text()) == [word]
+    copies = list(cache.iterdir()) if cache.exists() else []
+    assert len(copies) == (0 if uri is None else 2), "what lies on this machine is not copied"
+
+
+def test_the_signature_takes_a_table_of_texts() -> None:
+    from mlflow.models.utils import _enforce_schema
+
+    table = pd.DataFrame({"context": ["a", "b"], "question": ["हि", ""], "more": [1, 2]})
+    assert list(_enforce_schema(table, SIGNATURE.inputs)["question"]) == ["हि", ""]
+
+
+def test_what_is_a_folder_already(tmp_path: Path) -> None:
+    folder = checkpoint(tmp_path / "best", "x")
+    assert fetch(str(folder), uri=None, storage="runs", cache=tmp_path / "cache") == folder
+
+
+@pytest.mark.parametrize(
+    ("model", "told"),
+    [
+        ("no/such/folder", "no/such/folder: "),
+        ("models:/name", "models:/NAME@ALIAS"),
+        ("models:/name/Production", "models:/NAME@ALIAS"),
+        ("models:/name@champion", "no tracking database sqlite:///"),
+    ],
+)
+def test_models_that_are_not_there(model: str, told: str, tmp_path: Path) -> None:
+    with pytest.raises(ResourceError, match=told):
+        fetch(model, uri=None, storage="runs", cache=tmp_path / "cache")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("model", ["models:/nobody@champion", "models:/nobody/3"])
+def test_models_that_the_server_does_not_have(
+    tracker: Tracker, uri: str | None, model: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ResourceError, match=f"{model}: no such model at "):
+        fetch(model, uri=uri, storage="runs", cache=tmp_path / "cache")
+
+
+@pytest.mark.parametrize("name", ["", " ", "a/b", "a:b", ".."])
+def test_names_that_mlflow_refuses(name: str) -> None:
+    with pytest.raises(SettingsError, match=r"tracking\.register_as"):
+        check_name(name)
+
+
+def test_a_name_of_ours() -> None:
+    check_name("xmrc-gxlt")
