@@ -3,7 +3,7 @@ from collections import Counter
 
 import optuna
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from ray.tune.search.optuna import OptunaSearch
 
@@ -170,6 +170,7 @@ SCALAR = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) 
 CHOICES = st.lists(SCALAR | st.lists(SCALAR, max_size=3), min_size=1, max_size=5)
 
 
+@settings(deadline=None)
 @given(CHOICES)
 def test_any_choice_survives_optuna(choices):
     distinct = [c for i, c in enumerate(choices) if c not in choices[:i]]

@@ -278,7 +278,7 @@ VALID = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(VALID)
 def test_a_written_study_reads_back_as_itself(same_file, values):
     needed = {"search.start_from": []} | {
@@ -344,6 +344,7 @@ KEYS = st.sampled_from(
 )
 
 
+@settings(deadline=None)
 @given(st.dictionaries(KEYS, ANYTHING, max_size=4))
 def test_whatever_is_set_is_a_study_or_one_line(same_file, values):
     said = ""

@@ -4,7 +4,7 @@ import re
 from contextlib import suppress
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xmrc.settings.yaml_text import one_line, parse, write
@@ -64,6 +64,7 @@ def test_scalars_are_those_of_yaml_1_2(text, value):
     assert repr(parse(text)) == repr(value)
 
 
+@settings(deadline=None)
 @given(TREES)
 def test_json_reads_as_json(tree):
     text = json.dumps(tree, ensure_ascii=True).replace("Infinity", ".inf")
@@ -71,6 +72,7 @@ def test_json_reads_as_json(tree):
         assert parse(text) == json.loads(text.replace(".inf", "Infinity"))
 
 
+@settings(deadline=None)
 @given(TREES)
 def test_written_text_reads_back(tree):
     assert repr(parse(write(tree))) == repr(tree)
@@ -105,6 +107,7 @@ def test_what_is_no_yaml_is_named_with_its_place(text, error):
     assert "\n" not in str(caught.value)
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="ab:{}[],&*!?#'\"|>-%@~ \n\t0.e\\", max_size=30))
 def test_any_text_reads_or_is_refused(text):
     with suppress(ValueError):
