@@ -9,18 +9,8 @@ from collections import Counter, defaultdict
 
 import pytest
 
-from xmrc.data.demo import (
-    LANGUAGES,
-    SIZES,
-    Fact,
-    Person,
-    Story,
-    demo_examples,
-    question,
-    split_names,
-    statement,
-    stories,
-)
+from xmrc.data.demo import LANGUAGES, SIZES, demo_examples, stories
+from xmrc.data.demo_wording import Fact, Person, question, statement, tables
 from xmrc.data.examples import Example
 from xmrc.errors import DataError
 
@@ -38,7 +28,11 @@ def told(person: Person, relation: str, value: int, phrasing: int, language: str
 
 
 def asked(person: Person, relation: str, phrasing: int, language: str) -> str:
-    return question(Story((Fact(person, relation, 5, 0),), 0, phrasing), language)
+    return question(Fact(person, relation, 5, 0), phrasing, language)
+
+
+def names_of(split: str) -> list[str]:
+    return [written for part in tables().names[split].values() for name in part for written in name]
 
 
 def by_id(examples: list[Example]) -> dict[str, dict[str, Example]]:
@@ -97,7 +91,7 @@ def test_question_n_depends_on_split_seed_and_n_alone() -> None:
 
 
 def test_no_name_is_in_two_splits_in_any_script() -> None:
-    seen: Counter[str] = Counter(name for split in SIZES for name in split_names(split))
+    seen: Counter[str] = Counter(name for split in SIZES for name in names_of(split))
     assert max(seen.values()) == 1
     told_in = {
         split: {
@@ -108,7 +102,7 @@ def test_no_name_is_in_two_splits_in_any_script() -> None:
         }
         for split in SIZES
     }
-    assert all(told_in[split] <= set(split_names(split)) for split in SIZES)
+    assert all(told_in[split] <= set(names_of(split)) for split in SIZES)
 
 
 def digest_under(hash_seed: str) -> str:

@@ -40,6 +40,7 @@ class Recipe:
     learning_rate: float = 4e-3  # the highest
     warmup: int = 50  # steps
     cloze_share: float = 0.5  # of the steps
+    foreign_cloze: float = 0.1  # of the cloze pairs; the others are English
     seed: int = 0
 
 
@@ -55,16 +56,17 @@ def pretrain(recipe: Recipe, tokenizer: PreTrainedTokenizerFast) -> BertForMaske
     for step in range(1, recipe.steps + 1):
         stories = [draw_story(random, "train") for _ in range(recipe.batch_size)]
         if random.random() < recipe.cloze_share:
-            task, loss = "cloze", cloze_loss(model, heads, tokenizer, stories, random)
+            foreign = recipe.foreign_cloze
+            loss = cloze_loss(model, heads, tokenizer, stories, random, foreign=foreign)
         else:
-            task, loss = "words", translation_loss(model, tokenizer, stories, random)
+            loss = translation_loss(model, tokenizer, stories, random)
         optimiser.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(weights, 1.0)
         optimiser.step()
         schedule.step()
         if step % 100 == 0:
-            print(f"step {step} of {recipe.steps}: {task} {loss.item():.3f}", flush=True)
+            print(f"step {step} of {recipe.steps}: loss {loss.item():.3f}", flush=True)
     return model
 
 
@@ -86,13 +88,13 @@ def build_model(recipe: Recipe, vocabulary: int) -> BertForMaskedLM:
         initializer_range=0.05,
     )
     model = BertForMaskedLM(config)
-    with torch.no_grad():
-        positions = model.bert.embeddings.position_embeddings.weight
-        positions.copy_(0.1 * _sinusoids(*positions.shape))
-        for layer in model.bert.encoder.layer:
-            attention = layer.attention.self
-            attention.query.weight.mul_(2.0)
-            attention.key.weight.copy_(attention.query.weight)
+    weights = model.state_dict()
+    positions = weights["bert.embeddings.position_embeddings.weight"]
+    positions.copy_(0.1 * _sinusoids(*positions.shape))
+    for layer in range(recipe.layers):
+        attention = f"bert.encoder.layer.{layer}.attention.self"
+        queries = weights[f"{attention}.query.weight"].mul_(2.0)
+        weights[f"{attention}.key.weight"].copy_(queries)
     return model
 
 

@@ -11,7 +11,7 @@ Shapes: B pairs of texts, L tokens.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from random import Random
 
 import torch
@@ -20,7 +20,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import BertForMaskedLM, PreTrainedTokenizerFast
 
-from xmrc.data.demo import LANGUAGES, Fact, Story, separator, statement
+from xmrc.data.demo import LANGUAGES, Story
+from xmrc.data.demo_wording import Fact, statement, tell
 
 IGNORED = -100  # a label that no loss counts
 SAME_LANGUAGE = 0.3  # share of the translation pairs that stay in one language
@@ -28,6 +29,15 @@ MASKED_FIRST, MASKED_SECOND = 0.4, 0.1  # share of the words of the facts, and o
 MASKED, SWAPPED = 0.8, 0.1  # of those words' tokens: become [MASK], become any token
 
 Span = tuple[int, int]  # characters of a text: from, up to
+
+
+@dataclass(frozen=True, slots=True)
+class Cloze:
+    """A fact with a gap and its story; where in the story the answer and its sentence are."""
+
+    texts: tuple[str, str]
+    answer: Span
+    sentence: Span
 
 
 class ClozeHeads(nn.Module):
@@ -83,7 +93,7 @@ def translation_loss(
             second = first
         facts = random.sample(story.facts, random.randint(1, 3))
         texts.append(
-            (_tell([_rephrased(fact, random) for fact in facts], first), _tell(story.facts, second))
+            (tell([_rephrased(fact, random) for fact in facts], first), tell(story.facts, second))
         )
     pairs = Pairs(texts, tokenizer)
     ids_BL, labels_BL = _mask_words(pairs, tokenizer, random)
@@ -98,23 +108,25 @@ def cloze_loss(
     tokenizer: PreTrainedTokenizerFast,
     stories: Sequence[Story],
     random: Random,
+    *,
+    foreign: float,
 ) -> Tensor:
-    """Sum of three losses: where the answer is, its sentence, and the tokens that recur."""
-    asked = [_cloze(story, random) for story in stories]
-    pairs = Pairs(
-        [(gap, _tell(story.facts, "en")) for gap, story in zip(asked, stories, strict=True)],
-        tokenizer,
-    )
+    """Sum of three losses: where the answer is, its sentence, and the tokens that recur.
+
+    `foreign` is the share of pairs in any of the languages; the others are in English.
+    """
+    clozes = [_cloze(story, _language(random, foreign), random) for story in stories]
+    pairs = Pairs([cloze.texts for cloze in clozes], tokenizer)
     hidden = model.bert(**pairs.inputs(), output_hidden_states=True).hidden_states
-    answers, sentences = zip(*map(_places, stories), strict=True)
+    answer_BL = pairs.tokens_within([cloze.answer for cloze in clozes])
+    sentence_BL = pairs.tokens_within([cloze.sentence for cloze in clozes])
     same_BLL = pairs.ids_BL[:, :, None] == pairs.ids_BL[:, None, :]
     first_BL = pairs.present_BL & ~pairs.second_BL
     repeated_BL = (same_BLL & first_BL[:, None, :]).any(2)
-    second_BL = pairs.second_BL
     return (
-        _span_loss(heads.answer(hidden[-1]), pairs.tokens_within(answers), pairs.present_BL)
-        + _tag_loss(heads.sentence(hidden[-1]), pairs.tokens_within(sentences), second_BL)
-        + _tag_loss(heads.repeated(hidden[1]), repeated_BL, second_BL)
+        _span_loss(heads.answer(hidden[-1]), answer_BL, pairs.present_BL)
+        + _tag_loss(heads.sentence(hidden[-1]), sentence_BL, pairs.second_BL)
+        + _tag_loss(heads.repeated(hidden[1]), repeated_BL, pairs.second_BL)
     )
 
 
@@ -127,7 +139,7 @@ def _mask_words(
     for row, encoding in enumerate(pairs.encodings):
         words = list(zip(encoding.sequence_ids, encoding.word_ids, strict=True))
         distinct = dict.fromkeys(word for word in words if word[0] is not None)
-        hidden = {word for word in distinct if random.random() < shares[word[0]]}
+        hidden = {word for word in distinct if random.random() < shares[word[0] or 0]}
         for at in (at for at, word in enumerate(words) if word in hidden):
             labels_BL[row, at] = ids_BL[row, at]
             draw = random.random()
@@ -155,23 +167,23 @@ def _tag_loss(logits_BL1: Tensor, labels_BL: Tensor, counted_BL: Tensor) -> Tens
     )
 
 
-def _tell(facts: Sequence[Fact], language: str) -> str:
-    return separator(language).join(statement(fact, language).text for fact in facts)
-
-
 def _rephrased(fact: Fact, random: Random) -> Fact:
     return replace(fact, phrasing=random.randrange(2))
 
 
-def _cloze(story: Story, random: Random) -> str:
-    """The fact asked for in English, in either phrasing, with [MASK] for its answer."""
-    told = statement(_rephrased(story.facts[story.asked], random), "en")
-    return f"{told.text[: told.start]}[MASK]{told.text[told.start + len(told.answer) :]}"
+def _language(random: Random, foreign: float) -> str:
+    return random.choice(LANGUAGES) if random.random() < foreign else "en"
 
 
-def _places(story: Story) -> tuple[Span, Span]:
-    """The characters of the answer, and of its sentence, in the English story."""
-    told = statement(story.facts[story.asked], "en")
-    begin = sum(len(statement(fact, "en").text) + 1 for fact in story.facts[: story.asked])
+def _cloze(story: Story, language: str, random: Random) -> Cloze:
+    """The fact asked for, in either phrasing, with [MASK] for its answer, before the story."""
+    gap = statement(_rephrased(story.facts[story.asked], random), language)
+    question = f"{gap.text[: gap.start]}[MASK]{gap.text[gap.start + len(gap.answer) :]}"
+    told = statement(story.facts[story.asked], language)
+    begin = len(tell(story.facts[: story.asked + 1], language)) - len(told.text)
     start = begin + told.start
-    return (start, start + len(told.answer)), (begin, begin + len(told.text))
+    return Cloze(
+        texts=(question, tell(story.facts, language)),
+        answer=(start, start + len(told.answer)),
+        sentence=(begin, begin + len(told.text)),
+    )

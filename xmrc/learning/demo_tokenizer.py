@@ -9,11 +9,12 @@ import string
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable
+from itertools import chain
 
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
-from xmrc.data.demo import split_names, template_texts
+from xmrc.data.demo_wording import all_texts, tables
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 MIN_PAIR_COUNT = 3  # training names that have a pair of letters before it becomes a piece
@@ -65,8 +66,9 @@ def demo_tokenizer(max_length: int) -> PreTrainedTokenizerFast:
 
 def _vocabulary(tokenizer: Tokenizer) -> list[str]:
     """Special tokens, characters, pairs of letters, words; each part sorted, each token once."""
-    words = set(_words(tokenizer, template_texts()))
-    names = _words(tokenizer, split_names("train"))
+    words = set(_words(tokenizer, all_texts()))
+    train = chain.from_iterable(tables().names["train"].values())
+    names = _words(tokenizer, chain.from_iterable(train))
     characters = set(tokenizer.normalizer.normalize_str(_ALPHABET)) - {" "}
     characters.update(*words, *names)
     first_pairs = Counter(name[:2] for name in names if len(name) > 1)
