@@ -1,10 +1,12 @@
 """`python -m xmrc.tune`: search a study's settings. In: a study file. Out: a registered reader."""
 
 import shlex
+from pathlib import Path
 
 from rich.console import Console
 
 from xmrc import command, tables
+from xmrc.command import say
 from xmrc.search.champion import Champion
 from xmrc.search.plan import print_plan
 from xmrc.search.progress import trials_table
@@ -71,7 +73,7 @@ def print_answer(champion: Champion, console: Console) -> None:
 def print_next(outcome: Outcome, console: Console) -> None:
     """The commands that a user may want now."""
     shown, study = outcome.champion.shown, outcome.study
-    model = f"--model {outcome.champion.registered}"
+    model = f"--model {outcome.champion.registered}{elsewhere(outcome)}"
     say(console, "\nnext:")
     say(console, f"  {outcome.view}")
     say(
@@ -85,9 +87,10 @@ def print_next(outcome: Outcome, console: Console) -> None:
     )
 
 
-def say(console: Console, text: str) -> None:
-    """A line as it is: nothing wrapped, coloured or read as markup."""
-    console.print(text, highlight=False, soft_wrap=True, markup=False)
+def elsewhere(outcome: Outcome) -> str:
+    """What the next command must be told where the storage is not the default one."""
+    root = outcome.folder.parents[1]
+    return "" if root == Path.cwd() / "runs" else f" --storage {shlex.quote(str(root))}"
 
 
 if __name__ == "__main__":

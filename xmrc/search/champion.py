@@ -22,7 +22,7 @@ from xmrc.search.ledger import Ledger, TrialRecord
 from xmrc.search.prepare import Prepared, window_size
 from xmrc.settings import RunSettings, Study
 from xmrc.tracking.registry import register
-from xmrc.tracking.runs import Tracker
+from xmrc.tracking.tracker import Tracker
 
 PACKAGE = Path(xmrc.__file__).parent
 REQUIRED = ("torch", "transformers", "pyarrow", "pydantic", "pyyaml", "filelock", "pandas")

@@ -58,14 +58,19 @@ class Ledger:
         if record is None:
             record = TrialRecord(trial_id, len(self.trials) + 1, dict(values), now)
             self.trials[trial_id] = record
+        else:  # begins again: the time in between does not count
+            record.started = now - record.seconds
         record.state, record.cause = RUNNING, ""
         self._write()
         return record
 
-    def evaluated(self, trial_id: str, history: list[dict[str, float]], evaluations: int) -> None:
+    def evaluated(
+        self, trial_id: str, history: list[dict[str, float]], evaluations: int, now: float
+    ) -> None:
         """A trial reports; its history is complete, also where earlier reports went unheard."""
         record = self.trials[trial_id]
         record.history, record.evaluations = history, evaluations
+        record.seconds = now - record.started
         record.best = max(one[self.metric] for one in history)
         self._write()
 

@@ -44,8 +44,8 @@ class PlainLines:
         if changed.state == RUNNING:
             return
         score = "no score" if changed.best is None else f"{ledger.metric} {changed.best:.1f}"
-        values = shown_values(changed.values)
-        line = f"trial {changed.number} {changed.state}: {score} with {values}"
+        values = f" with {shown_values(changed.values)}" if changed.values else ""
+        line = f"trial {changed.number} {changed.state}: {score}{values}"
         cause = f" ({changed.cause})" if changed.state == "failed" else ""
         self._console.print(
             f"{line}{cause} | {headline(ledger, self._trials, self._at_once)}",

@@ -19,7 +19,7 @@ from rich.console import Console
 from xmrc.search.ledger import Ledger, TrialRecord
 from xmrc.search.progress import Display, open_display
 from xmrc.search.space import SearchSpace
-from xmrc.tracking.runs import Tracker
+from xmrc.tracking.tracker import Tracker
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,9 @@ class Recorder(tune.Callback):
         **info: Any,
     ) -> None:
         """A trial has evaluated; its whole history comes along, so nothing is missed for good."""
-        self._ledger.evaluated(trial.trial_id, result["history"], result["evaluations"])
+        self._ledger.evaluated(
+            trial.trial_id, result["history"], result["evaluations"], time.time()
+        )
         if "checkpoint_path" in result:  # of a Ray Train group, which keeps its own checkpoints
             self._ledger.kept(trial.trial_id, result["checkpoint_path"])
         record = self._ledger.trials[trial.trial_id]

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import optuna
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from ray.tune import TuneConfig
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
@@ -32,7 +33,7 @@ from xmrc.search.space import SearchSpace
 from xmrc.search.tuning import run_tuner
 from xmrc.settings import SearchSettings, Study, flat, to_yaml, with_values
 from xmrc.tracking.registry import check_name
-from xmrc.tracking.runs import Tracker
+from xmrc.tracking.tracker import Tracker
 
 SAMPLERS: dict[str, Callable[..., BaseSampler]] = {"tpe": TPESampler, "random": RandomSampler}
 
@@ -145,6 +146,7 @@ def shown_scores(scores: Scores) -> str:
 def search_trials(run: Run, prepared: Prepared, start: str, fit: Fit) -> None:
     """Let Optuna propose, Ray Tune run, ASHA stop, and the recorder write down."""
     study, search = run.study, run.study.search
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     space = SearchSpace(study.space)
 
     def job_of(params: Mapping[str, Any]) -> Any:

@@ -47,7 +47,7 @@ class SearchSettings(Section):
     """How trials are proposed, stopped and kept."""
 
     metric: Metric = "gxlt_f1"  # 0 to 100, on settings.data.select
-    mode: Literal["max", "min"] = "max"
+    mode: Literal["max"] = "max"  # every metric is better when higher
     trials: Count = 40
     sampler: Literal["tpe", "random"] = "tpe"
     scheduler: Literal["asha", "none"] = "asha"
@@ -55,7 +55,7 @@ class SearchSettings(Section):
     reduction_factor: Annotated[float, Field(gt=1)] = 3  # ASHA lets one in so many go on
     evaluate_every: Positive = 0.5  # epochs
     max_failures: Annotated[int, Field(ge=0)] = 1  # restarts of a trial
-    keep: Count = 3  # checkpoints of a trial
+    keep: Count = 3  # best trials whose checkpoints stay on disk
     seed: Seed = 0
     start_from: Annotated[tuple[Mapping[str, Any], ...], Field(strict=False)] = ()  # tried first
 

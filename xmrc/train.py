@@ -1,0 +1,24 @@
+"""`python -m xmrc.train`: a study's settings, once. In: a study file. Out: a registered reader."""
+
+from rich.console import Console
+
+from xmrc import command
+from xmrc.search.study import run_study
+from xmrc.settings import load_study
+from xmrc.tune import print_outcome
+
+
+def main() -> None:
+    """Take the space away, keep one trial, and do as the search does."""
+    parser = command.study_parser("train", "Train a study's settings once; nothing is searched.")
+    parser.add_argument("--resume", action="store_true", help="go on with the last run of it")
+    options = parser.parse_args()
+    alone = ["space=null", "search.trials=1", "search.start_from=[]", "search.scheduler=none"]
+    study = load_study(options.space, [*options.overrides, *alone])
+    study = study.model_copy(update={"name": f"{study.name}-train"})
+    console = Console()
+    print_outcome(run_study(study, resume=options.resume, console=console), console)
+
+
+if __name__ == "__main__":
+    command.run(main)
