@@ -1,12 +1,15 @@
 """Small real checkpoints of the usual kinds. In: a kind. Out: a tokenizer, or a folder to load.
 
-The tokenizers are trained here in a second, on a few sentences in many scripts; the models are tiny
-and random. Both are saved and read again in Hugging Face's format, as a user's encoder is.
+The tokenizers have the pieces of a few sentences in many scripts; the models are tiny and random.
+Both are saved and read again in Hugging Face's format, as a user's encoder is.
 """
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from math import log
 from pathlib import Path
+from typing import Any
 
 import torch
 from tokenizers import (
@@ -46,14 +49,19 @@ SENTENCES = [
     "등대지기는 1987년 오래된 항구 근처에서 첫 책을 썼다. 누가 다리를 지었는가?",
     "Смотритель маяка написал свою первую книгу в 1987 году. Кто построил мост?",
 ]
-SIZES = {
+SIZES: dict[str, Any] = {
     "hidden_size": 32,
     "num_hidden_layers": 2,
     "num_attention_heads": 2,
     "intermediate_size": 48,
     "max_position_embeddings": 400,
 }
-MODERNBERT_IDS = {"cls_token_id": 0, "bos_token_id": 0, "sep_token_id": 1, "eos_token_id": 1}
+MODERNBERT_IDS: dict[str, Any] = {
+    "cls_token_id": 0,
+    "bos_token_id": 0,
+    "sep_token_id": 1,
+    "eos_token_id": 1,
+}
 
 
 @dataclass(frozen=True)
@@ -65,7 +73,7 @@ class Kind:
 
 
 def tiny_tokenizer(kind: str, folder: Path) -> PreTrainedTokenizerBase:
-    """Train the tokenizer of a kind, save it, and give what AutoTokenizer reads."""
+    """Save the tokenizer of a kind; gives what AutoTokenizer reads, the same in every process."""
     KINDS[kind].tokenizer().save_pretrained(folder)
     return AutoTokenizer.from_pretrained(folder)
 
@@ -83,38 +91,46 @@ def tiny_checkpoint(kind: str, folder: Path, seed: int = 0) -> Path:
 def _wordpiece() -> PreTrainedTokenizerBase:
     """BERT: token types, one separator."""
     specials = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    trained = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    trained.normalizer = normalizers.BertNormalizer(lowercase=False)
-    trained.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    trainer = trainers.WordPieceTrainer(
-        vocab_size=600, special_tokens=specials, show_progress=False
-    )
-    trained.train_from_iterator(SENTENCES, trainer)
-    return BertTokenizer(vocab=trained.get_vocab(), do_lower_case=False)
+    words = [word for sentence in SENTENCES for word in sentence.split()]
+    starts = _frequent(word[:end] for word in words for end in range(1, 6))
+    rests = _frequent(word[at:end] for word in words for at, end in _inner(word))
+    letters = dict.fromkeys(letter for word in words for letter in word)
+    pieces = [*specials, *letters, *starts, *(f"##{piece}" for piece in (*letters, *rests))]
+    vocabulary = {piece: rank for rank, piece in enumerate(dict.fromkeys(pieces))}
+    return BertTokenizer(vocab=vocabulary, do_lower_case=False)
 
 
 def _unigram() -> PreTrainedTokenizerBase:
     """XLM-R: two separators between question and context, no token types."""
     specials = ["<s>", "<pad>", "</s>", "<unk>"]
-    return XLMRobertaTokenizer(vocab=[*_pieces(specials, "<unk>"), ("<mask>", 0.0)])
+    return XLMRobertaTokenizer(vocab=[*_pieces(specials), ("<mask>", 0.0)])
 
 
 def _deberta() -> PreTrainedTokenizerBase:
     """DeBERTa-v2: token types, offsets that take in the space before a word."""
     specials = ["[PAD]", "[CLS]", "[SEP]", "[UNK]"]
-    return DebertaV2Tokenizer(vocab=[*_pieces(specials, "[UNK]"), ("[MASK]", 0.0)], unk_id=3)
+    return DebertaV2Tokenizer(vocab=[*_pieces(specials), ("[MASK]", 0.0)], unk_id=3)
 
 
-def _pieces(specials: list[str], unknown: str) -> list[tuple[str, float]]:
-    trained = Tokenizer(models.Unigram())
-    trained.pre_tokenizer = pre_tokenizers.Metaspace()
-    trainer = trainers.UnigramTrainer(
-        vocab_size=500, special_tokens=specials, unk_token=unknown, show_progress=False
-    )
-    trained.train_from_iterator(SENTENCES, trainer)
-    vocabulary = trained.get_vocab()
-    scores = {piece: -float(rank) / 50 for piece, rank in vocabulary.items()}
-    return sorted(scores.items(), key=lambda item: vocabulary[item[0]])
+def _pieces(specials: list[str]) -> list[tuple[str, float]]:
+    """A Unigram vocabulary: every letter, frequent parts of words, the logarithm of their share."""
+    words = [f"▁{word}" for sentence in SENTENCES for word in sentence.split()]
+    parts = _frequent(word[at:end] for word in words for at, end in [*_inner(word), (0, 4), (0, 6)])
+    letters = Counter(letter for word in words for letter in word)
+    counts = {**letters, **parts}
+    total = sum(counts.values())
+    scores = [(piece, log(count / total)) for piece, count in counts.items()]
+    return [*((special, 0.0) for special in specials), *scores]
+
+
+def _inner(word: str) -> list[tuple[int, int]]:
+    return [(at, at + size) for size in (1, 2, 3) for at in range(1, len(word) - size + 1)]
+
+
+def _frequent(parts: Iterable[str], most: int = 200) -> dict[str, int]:
+    """The commonest parts; the library's own trainers choose others in every process."""
+    counts = Counter(parts)
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:most])
 
 
 def _bpe() -> PreTrainedTokenizerBase:
@@ -145,9 +161,9 @@ def _bpe() -> PreTrainedTokenizerBase:
     )
 
 
-def _config(family: type[PreTrainedConfig], **more: object) -> Callable[..., PreTrainedConfig]:
+def _config(family: type[PreTrainedConfig], **more: Any) -> Callable[..., PreTrainedConfig]:
     def config(tokenizer: PreTrainedTokenizerBase) -> PreTrainedConfig:
-        ids = {"pad_token_id": tokenizer.pad_token_id, "vocab_size": len(tokenizer)}
+        ids: dict[str, Any] = {"pad_token_id": tokenizer.pad_token_id, "vocab_size": len(tokenizer)}
         return family(**SIZES, **ids, **more)
 
     return config

@@ -72,7 +72,7 @@ TEXTS = st.lists(
     st.one_of(st.sampled_from(WORDS), st.sampled_from(ODD), st.text(max_size=3)), max_size=25
 ).flatmap(lambda parts: st.sampled_from([" ", "", "  "]).map(lambda gap: gap.join(parts)))
 MANY_CASES = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 

@@ -2,7 +2,8 @@
 
 A window is a question and as much of its context as fits, with the special tokens of the encoder's
 own tokenizer; it equals, token for token, what that tokenizer makes of the pair with
-`truncation="only_second"`, the question cut to `max_question_tokens` before.
+`truncation="only_second"`, the question cut to `max_question_tokens` before. Both are cut on the
+right, whatever side the tokenizer is configured for.
 """
 
 from collections.abc import Iterable, Sequence

@@ -1,7 +1,9 @@
 """How a tokenizer joins a question and a context. In: a fast tokenizer, sizes. Out: `PairTemplate`.
 
 The special tokens and token types are read off the tokenizer's own work on a pair of one-token
-texts, so BERT's single separator, XLM-R's double one and any other are the same code.
+texts, so BERT's single separator, XLM-R's double one and any other are the same code. All windows
+have the template's types (the library itself gives 1 to the context in later windows of a template
+that says 0; no such tokenizer's model takes types).
 """
 
 from dataclasses import dataclass

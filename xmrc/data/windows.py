@@ -86,14 +86,20 @@ class Windows:
         The arrays broadcast against each other; positions count in the window and lie on its
         context; -1 (absent) stays -1. int64.
         """
-        first = self.texts.offsets[self.context_row[rows]] + self.context_start[rows]
-        shift = first - self.context_position[rows]
-        starts = self.texts.flat_starts[np.maximum(shift + start_positions, 0)]
-        ends = self.texts.flat_ends[np.maximum(shift + end_positions, 0)]
         return (
-            np.where(start_positions == ABSENT, ABSENT, starts.astype(np.int64)),
-            np.where(end_positions == ABSENT, ABSENT, ends.astype(np.int64)),
+            self._look_up(self.texts.flat_starts, rows, start_positions),
+            self._look_up(self.texts.flat_ends, rows, end_positions),
         )
+
+    def _look_up(
+        self, characters: np.ndarray, rows: np.ndarray, positions: np.ndarray
+    ) -> np.ndarray:
+        token = positions - self.context_position[rows] + self.context_start[rows]
+        on_context = (self.context_start[rows] <= token) & (token < self.context_stop[rows])
+        absent = positions == ABSENT
+        assert np.all(on_context | absent), "a position that is not on the context"
+        found = characters[np.where(absent, 0, self.texts.offsets[self.context_row[rows]] + token)]
+        return np.where(absent, ABSENT, found.astype(np.int64))
 
 
 def _batch(windows: Windows, rows: np.ndarray) -> Batch:
