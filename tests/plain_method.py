@@ -1,0 +1,65 @@
+"""The method written out, one window and one position at a time. In: lists of floats. Out: floats.
+
+Slow and obvious, from the equations of Carrino et al. 2023 (arXiv 2309.17134); what the tests of
+learning compare with. Logits are those of a window's tokens alone: nothing here knows of padding.
+"""
+
+import math
+from collections.abc import Sequence
+
+Logits = Sequence[float]
+
+
+def log_softmax(logits: Logits) -> list[float]:
+    """Log-probabilities."""
+    highest = max(logits)
+    log_total = highest + math.log(math.fsum(math.exp(logit - highest) for logit in logits))
+    return [logit - log_total for logit in logits]
+
+
+def cross_entropy(starts: Logits, ends: Logits, start_target: int, end_target: int) -> float:
+    """Mean over start and end of minus the log-probability of the target."""
+    return -(log_softmax(starts)[start_target] + log_softmax(ends)[end_target]) / 2
+
+
+def divergence(teacher: Logits, student: Logits, temperature: float, kind: str) -> float:
+    """T^2 times the divergence of the tempered distributions of one kind of boundary."""
+    tempered_teacher = log_softmax([logit / temperature for logit in teacher])
+    tempered_student = log_softmax([logit / temperature for logit in student])
+    forward = _kl(tempered_teacher, tempered_student)
+    reverse = _kl(tempered_student, tempered_teacher)
+    chosen = {"forward": forward, "reverse": reverse, "symmetric": forward + reverse}[kind]
+    return temperature**2 * chosen
+
+
+def precision(logits: Logits, target: int, k: int, delta: int, variant: str) -> float:
+    """How well the k highest logits hit [target - delta, target + delta)."""
+    ranked = sorted(range(len(logits)), key=lambda position: (-logits[position], position))[:k]
+    hits, total = 0, 0.0
+    for rank, position in enumerate(ranked, 1):
+        if target - delta <= position < target + delta:
+            hits += 1
+            if variant == "first_hit":
+                return 1 / rank
+            total += hits / rank
+    return total / (2 * delta)
+
+
+def coefficient(
+    teachers: Sequence[tuple[Logits, Logits]],
+    targets: Sequence[tuple[int, int]],
+    k: int,
+    delta: int,
+    variant: str,
+) -> float:
+    """The precision of start and of end, averaged over both and over the windows of a batch."""
+    values = [
+        precision(logits, target, k, delta, variant)
+        for window, golds in zip(teachers, targets, strict=True)
+        for logits, target in zip(window, golds, strict=True)
+    ]
+    return math.fsum(values) / len(values)
+
+
+def _kl(p: Sequence[float], q: Sequence[float]) -> float:
+    return math.fsum(math.exp(log_p) * (log_p - log_q) for log_p, log_q in zip(p, q, strict=True))
