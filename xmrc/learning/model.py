@@ -6,12 +6,17 @@ Shapes: B windows, L tokens.
 
 import contextlib
 import os
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from pickle import UnpicklingError
+from typing import Any, NamedTuple
 
+import huggingface_hub.utils.logging as hub_logging
 import torch
 import transformers
+from huggingface_hub.errors import StrictDataclassError
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForQuestionAnswering, AutoTokenizer
 
@@ -19,13 +24,36 @@ from xmrc.data.features import Batch
 from xmrc.errors import DataError, SettingsError
 
 DEMO_ENCODER = Path(__file__).parents[1] / "assets" / "demo_encoder"  # shipped with the package
-RELATIVE_POSITIONS = frozenset({"deberta-v2"})  # no table that a long window could run out of
-OFFSET_POSITIONS = frozenset({"xlm-roberta", "roberta", "camembert", "xlm-roberta-xl"})
+RELATIVE_POSITIONS = frozenset({"deberta", "deberta-v2"})
+OFFSET_POSITIONS = frozenset(  # their first position stands behind that of the padding
+    {
+        "camembert",
+        "data2vec-text",
+        "ibert",
+        "longformer",
+        "luke",
+        "mpnet",
+        "roberta",
+        "roberta-prelayernorm",
+        "xlm-roberta",
+        "xlm-roberta-xl",
+    }
+)
+UNREADABLE = (  # what the library raises over a folder that is no, or half a, checkpoint
+    OSError,
+    ValueError,
+    KeyError,
+    RuntimeError,
+    ImportError,
+    UnpicklingError,
+    SafetensorError,
+    StrictDataclassError,
+)
 MASKED = -1e9  # a logit that no softmax sees; finite, so that masked positions give no NaN in a KL
 
 
 class SpanLogits(NamedTuple):
-    """Float32 start and end logits (B, L), padding at `MASKED`."""
+    """Start and end logits (B, L) in float32, or in float64 as the model; padding at `MASKED`."""
 
     start_BL: Tensor
     end_BL: Tensor
@@ -33,15 +61,27 @@ class SpanLogits(NamedTuple):
 
 @contextlib.contextmanager
 def quiet_transformers() -> Iterator[None]:
-    """Keep the library's notes about a new head and its progress bars off the terminal."""
-    verbosity = transformers.logging.get_verbosity()
+    """Keep the library's notes about new heads and retries, and its bars, off the terminal."""
+    verbosity, hub_verbosity = transformers.logging.get_verbosity(), hub_logging.get_verbosity()
+    bars = transformers.logging.is_progress_bar_enabled()
     transformers.logging.set_verbosity_error()
+    hub_logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     try:
         yield
     finally:
         transformers.logging.set_verbosity(verbosity)
-        transformers.logging.enable_progress_bar()
+        hub_logging.set_verbosity(hub_verbosity)
+        if bars:
+            transformers.logging.enable_progress_bar()
+
+
+@contextlib.contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Draw new weights from `seed`; the caller's own random numbers go on as if nothing was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        yield
 
 
 def load_tokenizer(source: str) -> transformers.PreTrainedTokenizerBase:
@@ -52,12 +92,16 @@ def load_tokenizer(source: str) -> transformers.PreTrainedTokenizerBase:
     try:
         with quiet_transformers():
             tokenizer = AutoTokenizer.from_pretrained(source)
-    except (OSError, ValueError, KeyError) as error:
+    except UNREADABLE as error:
         raise DataError(_cannot_open(source, "tokenizer", error)) from error
     if not tokenizer.is_fast:
         raise DataError(
             f"encoder {source}: the tokenizer must be a fast one, whose tokens know their offsets; "
             f"{type(tokenizer).__name__} does not"
+        )
+    if len(tokenizer.get_vocab()) <= len(tokenizer.all_special_tokens):  # made up, not read
+        raise DataError(
+            f"encoder {source}: the tokenizer must have a vocabulary, and there is none"
         )
     return tokenizer
 
@@ -68,18 +112,25 @@ def load_model(
     """Open an encoder or a reader; a span head that the checkpoint lacks is drawn from `seed`.
 
     `dropout` replaces every dropout probability of the architecture; None keeps them.
-    Errors: DataError if the source cannot be opened or its architecture has no span head.
+    Errors: DataError if the source cannot be opened, lacks weights of the encoder or has an
+    architecture without a span head.
     """
-    torch.manual_seed(seed)
+    config = load_config(source)
+    config.num_labels = 2  # start and end, whatever the checkpoint's own head was for
+    _set_dropout(config, dropout)
     try:
-        with quiet_transformers():
-            config = AutoConfig.from_pretrained(source)
-            _set_dropout(config, dropout)
-            return AutoModelForQuestionAnswering.from_pretrained(
-                source, config=config, dtype=torch.float32
+        with quiet_transformers(), seeded(seed):
+            model, loaded = AutoModelForQuestionAnswering.from_pretrained(
+                source,
+                config=config,
+                dtype=torch.float32,
+                ignore_mismatched_sizes=True,
+                output_loading_info=True,
             )
-    except (OSError, ValueError, KeyError) as error:
+    except UNREADABLE as error:
         raise DataError(_cannot_open(source, "model", error)) from error
+    _check_encoder_is_whole(model, loaded, source)
+    return model
 
 
 def best_device() -> torch.device:
@@ -107,9 +158,10 @@ def save_checkpoint(
 
 
 def position_limit(config: transformers.PretrainedConfig) -> int | None:
-    """Tokens that the encoder has positions for; None where they are relative."""
+    """Tokens that the encoder has positions for; None where they are relative alone."""
     positions = getattr(config, "max_position_embeddings", None)
-    if positions is None or config.model_type in RELATIVE_POSITIONS:
+    relative = config.model_type in RELATIVE_POSITIONS and not config.position_biased_input
+    if positions is None or relative:
         return None
     reserved = config.pad_token_id + 1 if config.model_type in OFFSET_POSITIONS else 0
     return int(positions - reserved)
@@ -130,7 +182,7 @@ def load_config(source: str) -> transformers.PretrainedConfig:
     try:
         with quiet_transformers():
             return AutoConfig.from_pretrained(source)
-    except (OSError, ValueError, KeyError) as error:
+    except UNREADABLE as error:
         raise DataError(_cannot_open(source, "configuration", error)) from error
 
 
@@ -141,9 +193,10 @@ def span_logits(model: torch.nn.Module, batch: Batch) -> SpanLogits:
         inputs["token_type_ids"] = batch.token_type_ids_BL
     output = model(**inputs)
     padding_BL = batch.attention_mask_BL == 0
+    exact = torch.promote_types(output.start_logits.dtype, torch.float32)
     return SpanLogits(
-        output.start_logits.float().masked_fill(padding_BL, MASKED),
-        output.end_logits.float().masked_fill(padding_BL, MASKED),
+        output.start_logits.to(exact).masked_fill(padding_BL, MASKED),
+        output.end_logits.to(exact).masked_fill(padding_BL, MASKED),
     )
 
 
@@ -162,7 +215,22 @@ def _set_dropout(config: transformers.PretrainedConfig, dropout: float | None) -
             setattr(config, key, dropout)
 
 
+def _check_encoder_is_whole(
+    model: transformers.PreTrainedModel, loaded: dict[str, Any], source: str
+) -> None:
+    """Only a span head may be drawn anew; the library draws whatever does not fit."""
+    reshaped = {name for name, *_ in loaded["mismatched_keys"]}
+    encoder = f"{model.base_model_prefix}."
+    drawn = sorted(n for n in {*loaded["missing_keys"], *reshaped} if n.startswith(encoder))
+    if drawn:
+        raise DataError(
+            f"encoder {source}: the checkpoint must have every weight of the encoder that its "
+            f"configuration describes: {len(drawn)} are missing or of another shape, "
+            f"first {drawn[0]}"
+        )
+
+
 def _cannot_open(source: str, part: str, error: Exception) -> str:
-    cause = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    cause = textwrap.shorten(str(error), 240, placeholder=" ...") or type(error).__name__
     where = "folder" if os.path.isdir(source) else "folder or hub id"
     return f"encoder {source}: the {part} of this {where} cannot be opened: {cause}"
