@@ -35,7 +35,7 @@ class FakeServer:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     now = [0.0]
-    monkeypatch.setattr(outbox.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(outbox, "monotonic", lambda: now[0])
     return now
 
 
@@ -54,6 +54,18 @@ def test_writes_wait_and_keep_their_order(clock: list[float]) -> None:
     box.put("f", server.write("f"))
     assert server.kept == list("abcdef")
     assert box.close() == []
+
+
+def test_what_is_reported_again_waits_once(clock: list[float]) -> None:
+    server = FakeServer()
+    server.up = False
+    box = Outbox(server.ask)
+    for name, text in [("a", "old"), ("b", "b"), ("a", "new")]:
+        box.put(name, server.write(text))
+    assert len(box) == 2
+    server.up = True
+    assert box.close() == []
+    assert server.kept == ["new", "b"]
 
 
 def test_what_the_server_refuses_does_not_hold_up_the_rest(clock: list[float]) -> None:
@@ -92,21 +104,21 @@ def test_a_real_server_stops_and_comes_back(
     tracker.log_evaluation("t1", 1, {"gxlt_f1": 1.0})
     assert tracker.trouble == ""
 
-    server.stop()
-    tracker.log_evaluation("t1", 2, {"gxlt_f1": 2.0})
-    tracker.end_trial("t1", "finished")
-    tracker.start_trial("t2", "second", {"ntl": 2})
-    tracker.log_evaluation("t2", 1, {"gxlt_f1": 3.0})
-    tracker.log_table([{"trial": "t1"}], "trials.csv")
-    assert "5 writes wait" in tracker.trouble
-    assert "refused" in tracker.trouble
-    assert len(tracker.close()) == 5
-    with pytest.raises(ResourceError, match=r"tracking\.uri"):
-        tracker.run_id("t2")
-    with pytest.raises(ResourceError, match=r"tracking\.uri"):
-        Tracker.open(server.uri, "runs", "outage")
+    with server.stopped():
+        for step in (1, 2):
+            tracker.log_evaluation("t1", step, {"gxlt_f1": step})
+        tracker.end_trial("t1", "finished")
+        tracker.start_trial("t2", "second", {"ntl": 2})
+        tracker.log_evaluation("t2", 1, {"gxlt_f1": 3.0})
+        tracker.log_table([{"trial": "t1"}], "trials.csv")
+        assert "5 writes wait" in tracker.trouble
+        assert "refused" in tracker.trouble
+        assert len(tracker.close()) == 5
+        with pytest.raises(ResourceError, match=r"tracking\.uri"):
+            tracker.run_id("t2")
+        with pytest.raises(ResourceError, match=r"tracking\.uri"):
+            Tracker.open(server.uri, "runs", "outage")
 
-    server.start()
     clock[0] += outbox.SECONDS_BETWEEN_TRIES
     tracker.end_trial("t2", "stopped", "ASHA")
     assert tracker.trouble == ""

@@ -41,7 +41,7 @@ def test_a_study_and_its_trials(tracker: Tracker, tmp_path: Path) -> None:
     study = tracker.start_study("skd", {"training.epochs": 3, "base": None}, {"data.xquad": "ab"})
     tracker.start_trial("t1", "first", {"data.ntl": 5, "languages": ["en", "हि"]})
     for step in range(3):
-        tracker.log_evaluation("t1", step, {"gxlt_f1": 10.5 * step, "c_kl": math.nan})
+        tracker.log_evaluation("t1", step, {"gxlt_f1": 10.5 * step, "c_kl": math.nan, "hl": None})
     tracker.end_trial("t1", "finished")
     tracker.start_trial("t2", "second", {"data.ntl": 1})
     tracker.end_trial("t2", "failed", "out of memory")
@@ -60,6 +60,7 @@ def test_a_study_and_its_trials(tracker: Tracker, tmp_path: Path) -> None:
     assert first.info.run_name == "first"
     assert history(tracker, "t1", "gxlt_f1") == [(0, 0.0), (1, 10.5), (2, 21.0)]
     assert math.isnan(first.data.metrics["c_kl"])
+    assert "hl" not in first.data.metrics
     states = [(run.info.status, run.data.tags["xmrc.state"]) for run in (first, second, third)]
     assert states == [("FINISHED", "finished"), ("FAILED", "failed"), ("KILLED", "stopped")]
     assert second.data.tags["xmrc.cause"] == "out of memory"
@@ -167,8 +168,8 @@ def test_mistakes_of_the_caller_are_not_kept_for_later(tracker: Tracker) -> None
     tracker.start_study("skd", {}, {})
     with pytest.raises(AssertionError):
         tracker.end_trial("t", "done")
-    with pytest.raises(TypeError):
-        tracker.log_evaluation("t", 1, {"gxlt_f1": None})  # type: ignore[dict-item]
+    with pytest.raises(ValueError, match="high"):
+        tracker.log_evaluation("t", 1, {"gxlt_f1": "high"})  # type: ignore[dict-item]
     assert tracker.close() == []
 
 

@@ -34,9 +34,9 @@ def texts(values: Mapping[str, object]) -> dict[str, str]:
     return {key_of(key): value_of(value) for key, value in values.items()}
 
 
-def numbers(values: Mapping[str, float]) -> dict[str, float]:
-    """Metrics as MLflow takes them."""
-    return {key_of(key): float(value) for key, value in values.items()}
+def numbers(values: Mapping[str, float | None]) -> dict[str, float]:
+    """Metrics as MLflow takes them; None is one that does not apply and is left out."""
+    return {key_of(key): float(value) for key, value in values.items() if value is not None}
 
 
 def _hash(text: str) -> str:

@@ -1,14 +1,13 @@
 """Writes to a server that may fall silent.
 
-In: small actions, each safe to repeat. Out: the same actions done in the order they came. One that
-fails waits, with all that follow, and is tried again at a later call; nothing is raised, so that an
-outage of the tracking server stops no search.
+In: small actions, each safe to repeat, under a name. Out: the same actions done in the order they
+came. One that fails waits, with all that follow, and is tried again at a later call; nothing is
+raised, so that an outage of the tracking server stops no search.
 """
 
-import time
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from time import monotonic
 
 from xmrc.tracking.server import cause, patience
 
@@ -18,7 +17,6 @@ TRIES = 3  # of a write that fails although the server answers
 
 @dataclass
 class _Write:
-    what: str
     act: Callable[[], None]
     refusals: int = 0
 
@@ -29,14 +27,15 @@ class Outbox:
 
     ask: Callable[[], object]
     reason: str = ""
-    _waiting: deque[_Write] = field(default_factory=deque)
+    _waiting: dict[str, _Write] = field(default_factory=dict)  # name -> write, in order
     _lost: list[str] = field(default_factory=list)
     _next_try: float = 0.0
 
     def put(self, what: str, act: Callable[[], None]) -> None:
-        """Do `act` now, or later if the server was silent a moment ago."""
-        self._waiting.append(_Write(what, act))
-        if time.monotonic() >= self._next_try:
+        """Do `act` now, or later if the server was silent a moment ago. It takes the place of one
+        that waits under the same name."""
+        self._waiting[what] = _Write(act)
+        if monotonic() >= self._next_try:
             with patience(retries=0, seconds=10):
                 self._work()
 
@@ -45,14 +44,14 @@ class Outbox:
         with patience(retries=3, seconds=30):
             while self._waiting and self._answers():
                 self._work()
-        return [*self._lost, *(f"{write.what}: {self.reason}" for write in self._waiting)]
+        return [*self._lost, *(f"{what}: {self.reason}" for what in self._waiting)]
 
     def __len__(self) -> int:
         return len(self._waiting)
 
     def _work(self) -> None:
         while self._waiting:
-            write = self._waiting[0]
+            what, write = next(iter(self._waiting.items()))
             try:
                 write.act()
             except Exception as error:  # of MLflow, its database or any artifact store
@@ -60,10 +59,10 @@ class Outbox:
                 write.refusals += self._answers()
                 self.reason = reason
                 if write.refusals < TRIES:
-                    self._next_try = time.monotonic() + SECONDS_BETWEEN_TRIES
+                    self._next_try = monotonic() + SECONDS_BETWEEN_TRIES
                     return
-                self._lost.append(f"{write.what}: {reason}")
-            self._waiting.popleft()
+                self._lost.append(f"{what}: {reason}")
+            del self._waiting[what]
 
     def _answers(self) -> bool:
         try:

@@ -122,11 +122,12 @@ class Tracker:
             "end of study", partial(self._runs.end, self._parent, state, cause, _now())
         )
 
-    def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
+    def log_metrics(self, metrics: Mapping[str, float | None], step: int = 0) -> None:
         """Numbers of the study, its base or its champion; the last value counts."""
         values = numbers(metrics)
         self._outbox.put(
-            "metrics of the study", partial(self._runs.update, self._parent, values, step, _now())
+            f"{', '.join(values)} of the study at step {step}",
+            partial(self._runs.update, self._parent, values, step, _now()),
         )
 
     def log_table(self, rows: Sequence[Mapping[str, object]], file: str) -> None:
@@ -146,7 +147,8 @@ class Tracker:
         """A file or a folder of this machine, under `folder` among the files of the study."""
         source = str(path.absolute())
         self._outbox.put(
-            str(path), partial(self.client.log_artifact, self._parent.run_id, source, folder)
+            f"{folder}/{path.name}" if folder else path.name,
+            partial(self.client.log_artifact, self._parent.run_id, source, folder),
         )
 
     # Its trials
@@ -163,7 +165,7 @@ class Tracker:
 
         self._outbox.put(f"start of trial {trial}", write)
 
-    def log_evaluation(self, trial: str, step: int, metrics: Mapping[str, float]) -> None:
+    def log_evaluation(self, trial: str, step: int, metrics: Mapping[str, float | None]) -> None:
         """Metrics of a trial at a step; what is logged at that step already stays as it is."""
         values, at = numbers(metrics), _now()
 
