@@ -3,6 +3,7 @@
 Shapes: B windows, L tokens, K candidates, N windows of one worker.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,14 +11,20 @@ import torch
 from torch import nn
 
 from xmrc.data.batches import micro_batches
-from xmrc.data.features import Windows
+from xmrc.data.features import Batch, Windows
 from xmrc.learning.distributed import gather_from_workers
 from xmrc.learning.model import autocast, span_logits
 from xmrc.scoring.predictions import Prediction
-from xmrc.scoring.spans import best_spans, merge_windows
+from xmrc.scoring.spans import SpanTable, best_spans, merge_windows
 
 N_BEST = 20
 TOKENS_AT_ONCE = {"cpu": 8_192, "cuda": 131_072}  # padded tokens in one forward pass
+
+Progress = Callable[[int, int], None]  # told after each forward pass: windows read, windows in all
+
+
+def in_silence(done: int, total: int) -> None:
+    """Tell nobody."""
 
 
 @dataclass(frozen=True)
@@ -38,12 +45,15 @@ def predict(
     precision: str = "auto",
     rank: int = 0,
     world_size: int = 1,
+    progress: Progress = in_silence,
 ) -> list[Prediction]:
     """Answer every example of `windows`, in their order; the same list on every worker.
 
     Each worker reads its share of the windows; all of them must call this together.
     """
-    mine = read_windows(model, windows, rank, world_size, n_best=n_best, precision=precision)
+    mine = read_windows(
+        model, windows, rank, world_size, n_best=n_best, precision=precision, progress=progress
+    )
     return merge(windows, gather_from_workers(mine), n_best)
 
 
@@ -56,18 +66,17 @@ def read_windows(
     *,
     n_best: int = N_BEST,
     precision: str = "auto",
+    progress: Progress = in_silence,
 ) -> WindowSpans:
     """Run the reader over this worker's share of the windows, long ones first."""
     device = next(model.parameters()).device
     longest_first = np.argsort(-windows.lengths, kind="stable")[rank::world_size]
-    chunks = micro_batches(longest_first, windows.lengths, TOKENS_AT_ONCE[device.type])
     model.eval()
-    tables = []
-    for rows in chunks:
-        batch = windows.batch(rows).to(device)
-        with autocast(device, precision):
-            logits = span_logits(model, batch)
-        tables.append(best_spans(logits.start_BL, logits.end_BL, batch.context_mask_BL, n_best))
+    tables, done = [], 0
+    for rows in micro_batches(longest_first, windows.lengths, TOKENS_AT_ONCE[device.type]):
+        if len(rows) > 0:  # a worker may have no window at all
+            tables.append(_read(model, windows.batch(rows).to(device), n_best, precision))
+            progress(done := done + len(rows), len(longest_first))
     starts_NK = _stack([table.start_BK for table in tables], n_best)
     ends_NK = _stack([table.end_BK for table in tables], n_best)
     scores_NK = _stack([table.score_BK for table in tables], n_best)
@@ -75,6 +84,12 @@ def read_windows(
         longest_first[:, None], starts_NK.astype(np.int64), ends_NK.astype(np.int64)
     )
     return WindowSpans(longest_first, start_chars_NK, end_chars_NK, scores_NK)
+
+
+def _read(model: nn.Module, batch: Batch, n_best: int, precision: str) -> SpanTable:
+    with autocast(batch.input_ids_BL.device, precision):
+        logits = span_logits(model, batch)
+    return best_spans(logits.start_BL, logits.end_BL, batch.context_mask_BL, n_best)
 
 
 def merge(windows: Windows, parts: list[WindowSpans], n_best: int = N_BEST) -> list[Prediction]:

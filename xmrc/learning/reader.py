@@ -7,7 +7,7 @@ how it was trained to cut its windows; any other question answering checkpoint g
 import json
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 
 from transformers import PretrainedConfig
@@ -15,6 +15,7 @@ from transformers import PretrainedConfig
 from xmrc.data.cache import Cache
 from xmrc.data.examples import Example
 from xmrc.data.features import WindowSize, make_windows, tokenize_texts
+from xmrc.errors import DataError
 from xmrc.learning.model import (
     best_device,
     load_config,
@@ -23,7 +24,7 @@ from xmrc.learning.model import (
     on_device,
     position_limit,
 )
-from xmrc.learning.prediction import N_BEST, predict
+from xmrc.learning.prediction import N_BEST, Progress, in_silence, predict
 from xmrc.scoring.predictions import Prediction
 
 CARD = "xmrc.json"  # beside the weights
@@ -37,9 +38,13 @@ def write_card(folder: Path, size: WindowSize) -> None:
 def read_size(source: str) -> WindowSize:
     """How the reader in `source` cuts windows; defaults within its positions if it is silent."""
     card = Path(source) / CARD
-    if card.is_file():
+    if not card.is_file():
+        return size_within(load_config(source))
+    try:
         return WindowSize(**json.loads(card.read_text()))
-    return size_within(load_config(source))
+    except (ValueError, TypeError) as error:
+        sizes = ", ".join(each.name for each in fields(WindowSize))
+        raise DataError(f"{card}: must be a JSON object of {sizes}: {error}") from error
 
 
 def size_within(config: PretrainedConfig) -> WindowSize:
@@ -60,15 +65,29 @@ class Reader:
         self._model = on_device(load_model(source, seed=0), best_device())
 
     def answer(
-        self, questions: Sequence[str], contexts: Sequence[str], n_best: int = N_BEST
+        self,
+        questions: Sequence[str],
+        contexts: Sequence[str],
+        n_best: int = N_BEST,
+        progress: Progress = in_silence,
     ) -> list[Prediction]:
         """Answer each question from its context; offsets are characters of the context."""
         examples = [
             Example(str(number), question, context, (), "", "")
             for number, (question, context) in enumerate(zip(questions, contexts, strict=True))
         ]
-        texts = [*questions, *contexts]
         with tempfile.TemporaryDirectory() as folder:
-            tokens = tokenize_texts(texts, self._tokenizer, Cache(Path(folder)))
-            windows = make_windows(examples, tokens, self._tokenizer, self.size)
-            return predict(self._model, windows, n_best=n_best)
+            return self.read(examples, Cache(Path(folder)), n_best, progress)
+
+    def read(
+        self,
+        examples: Sequence[Example],
+        cache: Cache,
+        n_best: int = N_BEST,
+        progress: Progress = in_silence,
+    ) -> list[Prediction]:
+        """Answer examples, in their order; their tokens are kept in `cache`."""
+        texts = (text for one in examples for text in (one.question, one.context))
+        tokens = tokenize_texts(texts, self._tokenizer, cache)
+        windows = make_windows(examples, tokens, self._tokenizer, self.size)
+        return predict(self._model, windows, n_best=n_best, progress=progress)

@@ -1,13 +1,16 @@
 """An evaluation on disk. In: scores, predictions. Out: scores.json, matrix.csv, predictions.jsonl.
 
-A file is written beside its name and renamed into place, so that it is whole or absent.
+A file is written beside its name and renamed into place, so that it is whole or absent; so is a
+folder that was not there before.
 """
 
 import csv
 import json
 import os
+import shutil
+import tempfile
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -37,6 +40,51 @@ def replacing(path: Path) -> Iterator[Path]:
             os.unlink(partial)
 
 
+@contextmanager
+def replacing_folder(folder: Path, names: Sequence[str]) -> Iterator[Path]:
+    """A new folder to write `names` into; when the block ends without an error they are `folder`'s.
+
+    A folder that is not there appears whole. In one that is, the files take the places of the old
+    ones, one after the other; those of `names` that were not written are gone, all else stays.
+    Raises `ResourceError` where it cannot be written.
+    """
+    exists = folder.is_dir()
+    parent = folder if exists else folder.parent
+    partial = parent / f".{folder.name}.{uuid.uuid4().hex}"
+    try:
+        partial.mkdir(parents=True)
+        yield partial
+        if exists:
+            _move_files(partial, folder, names)
+        else:
+            partial.rename(folder)
+    except OSError as error:
+        raise ResourceError(f"{folder}: cannot be written: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _move_files(source: Path, target: Path, names: Sequence[str]) -> None:
+    for name in names:
+        if (source / name).exists():
+            os.replace(source / name, target / name)
+        else:
+            (target / name).unlink(missing_ok=True)
+
+
+def check_writable(folder: Path) -> None:
+    """Raise `ResourceError` unless files can be written into `folder`, once it is made.
+
+    Leaves nothing behind: for what takes long before it writes.
+    """
+    try:
+        there = next(one for one in (folder.absolute(), *folder.absolute().parents) if one.exists())
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        raise ResourceError(f"{folder}: cannot be written: {error.strerror or error}") from error
+
+
 def write_scores(path: Path, scores: Scores) -> None:
     """`metrics` by name and `pairs` by "question-context" with f1, em and n, as JSON; 0 to 100."""
     pairs = {name: asdict(pair) for name, pair in scores.pairs.items()}
@@ -57,9 +105,30 @@ def write_matrix(path: Path, scores: Scores, metric: str = "f1") -> None:
 
 def write_predictions(path: Path, predictions: Iterable[Prediction]) -> None:
     """One JSON object a line: question, best answer and n best; offsets in characters."""
+    _write_lines(
+        path,
+        (
+            {
+                "id": each.id,
+                "question_language": each.question_language,
+                "context_language": each.context_language,
+                **_answer(each),
+            }
+            for each in predictions
+        ),
+    )
+
+
+def write_answers(path: Path, labels: Iterable[Mapping], predictions: Iterable[Prediction]) -> None:
+    """One JSON object a line: what `labels` says of each question, its best answer and n best."""
+    pairs = zip(labels, predictions, strict=True)
+    _write_lines(path, ({**label, **_answer(each)} for label, each in pairs))
+
+
+def _write_lines(path: Path, records: Iterable[Mapping]) -> None:
     with replacing(path) as partial, _text(partial) as file:
-        for prediction in predictions:
-            file.write(json.dumps(_record(prediction), ensure_ascii=False) + "\n")
+        for record in records:
+            file.write(json.dumps(record, ensure_ascii=False) + "\n")
 
 
 def _text(path: Path) -> TextIO:
@@ -67,11 +136,8 @@ def _text(path: Path) -> TextIO:
     return open(path, "w", encoding="utf-8", errors="backslashreplace", newline="")
 
 
-def _record(prediction: Prediction) -> dict[str, Any]:
+def _answer(prediction: Prediction) -> dict[str, Any]:
     return {
-        "id": prediction.id,
-        "question_language": prediction.question_language,
-        "context_language": prediction.context_language,
         "answer": prediction.answer,
         "score": prediction.score,
         "start": prediction.start,

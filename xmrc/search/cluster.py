@@ -10,9 +10,10 @@ import os
 from collections.abc import Iterator, Sequence
 
 import ray
+from ray.exceptions import RayTaskError
 
 from xmrc.data.examples import Example
-from xmrc.errors import ResourceError
+from xmrc.errors import ResourceError, XmrcError
 from xmrc.learning.evaluation import ReadingJob, predictions_from, read_share
 from xmrc.learning.worker import WorkerResources
 from xmrc.scoring.predictions import Prediction
@@ -65,7 +66,15 @@ def ray_cluster() -> Iterator[None]:
 def predict_on_cluster(
     job: ReadingJob, examples: Sequence[Example], resources: WorkerResources
 ) -> list[Prediction]:
-    """Answer all examples of a reading job, its windows shared out over the workers."""
+    """Answer all examples of a reading job, its windows shared out over the workers.
+
+    Errors: the XmrcError of a worker, as it would be raised here.
+    """
     read = ray.remote(num_cpus=resources.cpus, num_gpus=resources.gpus)(read_share)
     shares = [read.remote(job, rank, resources.workers) for rank in range(resources.workers)]
-    return predictions_from(job, examples, ray.get(shares))
+    try:
+        return predictions_from(job, examples, ray.get(shares))
+    except RayTaskError as error:
+        if isinstance(error.cause, XmrcError):
+            raise error.cause from error
+        raise

@@ -1,0 +1,165 @@
+"""`python -m xmrc.evaluate`: score a reader. In: a reader, a corpus. Out: the G-XLT table, files.
+
+--out holds scores.json, matrix.csv, matrix.png and predictions.jsonl; of a blind set, which cannot
+be scored, predictions.jsonl alone.
+"""
+
+import argparse
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from xmrc import command, tables
+from xmrc.command import say
+from xmrc.data.cache import Cache
+from xmrc.data.corpora import Corpus, across_languages, load_corpus
+from xmrc.errors import ResourceError, SettingsError
+from xmrc.learning.reader import Reader
+from xmrc.models import find_reader
+from xmrc.plots import gxlt_heatmap
+from xmrc.scoring.files import (
+    check_writable,
+    replacing_folder,
+    write_matrix,
+    write_predictions,
+    write_scores,
+)
+from xmrc.scoring.matrix import Scores, score
+from xmrc.scoring.predictions import Prediction
+from xmrc.search.folder import storage_path
+from xmrc.settings.loading import DATA_ROOT
+
+SCORES, TABLE, PICTURE, PREDICTIONS = FILES = (
+    "scores.json",
+    "matrix.csv",
+    "matrix.png",
+    "predictions.jsonl",
+)
+WIDE = 160  # columns of a table that goes to a file or a pipe
+
+
+def main() -> None:
+    """Parse, call, print."""
+    options = _parser().parse_args()
+    storage = storage_path(options.storage)
+    if options.out is not None:
+        _check_out(options.out)
+    corpus = _read_corpus(options)
+    reader = find_reader(options.model, storage=storage, tracking_uri=options.tracking_uri)
+    console = Console()
+    console = console if console.is_terminal else Console(width=WIDE)
+    began = time.monotonic()
+    predictions = _predict(reader, corpus, Cache(storage / "cache"), options.workers)
+    say(console, f"{_size(corpus)} read in {time.monotonic() - began:.1f} s")
+    scores = score(corpus.examples, predictions) if corpus.answered else None
+    if scores is None:
+        say(console, f"not scored: {_blindness(corpus)}")
+    else:
+        _print_scores(scores, corpus, console)
+    if options.out is not None:
+        _write(options.out, predictions, scores, title=f"{options.model}: {corpus.name}, F1")
+        say(console, f"written to {options.out}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = command.reader_parser("evaluate", "Score a reader on a corpus, across languages.")
+    parser.add_argument(
+        "--corpus", required=True, metavar="NAME", help="of the catalogue, or a path or glob"
+    )
+    parser.add_argument(
+        "--data-root", type=Path, metavar="DIR", help=f"folder of the corpora [{DATA_ROOT}]"
+    )
+    parser.add_argument(
+        "--languages", type=command.words, metavar="en,de", help="the pairs of these [all]"
+    )
+    parser.add_argument(
+        "--limit", type=command.count, metavar="N", help="as many question ids, of lowest hash"
+    )
+    parser.add_argument("--out", type=Path, metavar="DIR", help="folder for scores and predictions")
+    parser.add_argument(
+        "--workers",
+        type=command.count,
+        metavar="N",
+        help="Ray workers (of RAY_ADDRESS, else here) that share the work [none: this process]",
+    )
+    return parser
+
+
+def _check_out(folder: Path) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise ResourceError(f"--out: must be a folder, and {folder} is a file")
+    check_writable(folder)
+
+
+def _read_corpus(options: argparse.Namespace) -> Corpus:
+    """What is evaluated; a blind set needs a place for its predictions."""
+    corpus = across_languages(
+        load_corpus(
+            options.corpus,
+            root=_data_root(options.data_root),
+            languages=options.languages,
+            limit=options.limit,
+        )
+    )
+    if options.out is None and not corpus.answered:
+        raise SettingsError(f"--out: must name a folder for the predictions: {_blindness(corpus)}")
+    return corpus
+
+
+def _data_root(given: Path | None) -> Path | None:
+    """The folder of the corpora, if there is one (SettingsError: it must exist)."""
+    named = os.environ.get(DATA_ROOT)
+    root = given or (Path(named) if named else None)
+    if root is not None and not root.expanduser().is_dir():
+        name = "--data-root" if given else DATA_ROOT
+        raise SettingsError(f"{name}: must be the folder of the corpora, and {root} is no folder")
+    return None if root is None else root.expanduser()
+
+
+def _blindness(corpus: Corpus) -> str:
+    blind = sum(not one.answers for one in corpus.examples)
+    return (
+        f"{corpus.name} is a blind set, {blind} of {len(corpus.examples)} questions have no "
+        "gold answer"
+    )
+
+
+def _predict(
+    reader: Path, corpus: Corpus, cache: Cache, workers: int | None
+) -> Sequence[Prediction]:
+    with command.progress_line(f"reading {corpus.name}") as progress:
+        if workers is None:
+            return Reader(str(reader)).read(corpus.examples, cache, progress=progress)
+        from xmrc.search.reading import read_on_workers  # only here is Ray needed
+
+        return read_on_workers(reader, corpus.examples, cache, workers)
+
+
+def _size(corpus: Corpus) -> str:
+    ids = len({one.id for one in corpus.examples})
+    return f"{corpus.name}: {len(corpus.examples)} examples of {ids} question ids"
+
+
+def _print_scores(scores: Scores, corpus: Corpus, console: Console) -> None:
+    for metric, name in (("f1", "F1"), ("em", "EM")):
+        console.print(tables.gxlt_table(scores, metric, title=f"{corpus.name}, {name}"))
+    for name, value in scores.metrics.items():
+        say(console, f"{name:<18} {value:6.2f}")
+
+
+def _write(
+    folder: Path, predictions: Sequence[Prediction], scores: Scores | None, *, title: str
+) -> None:
+    with replacing_folder(folder, FILES) as partial:
+        write_predictions(partial / PREDICTIONS, predictions)
+        if scores is not None:
+            write_scores(partial / SCORES, scores)
+            write_matrix(partial / TABLE, scores)
+            gxlt_heatmap(partial / PICTURE, scores.matrix("f1"), title=title)
+
+
+if __name__ == "__main__":
+    command.run(main)
