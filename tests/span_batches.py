@@ -49,6 +49,7 @@ def make_batch(
         input_ids_BL=torch.arange(attention_BL.numel()).reshape_as(attention_BL),
         attention_mask_BL=attention_BL,
         token_type_ids_BL=None,
+        question_mask_BL=torch.zeros_like(attention_BL).bool(),
         context_mask_BL=attention_BL.bool(),
         start_targets_B=start_B,
         end_targets_B=end_B,

@@ -200,6 +200,12 @@ def test_windows_equal_the_tokenizers_own(
         on_context = [part == 1 for part in window.sequence_ids]
         assert batch.context_mask_BL[row, :length].tolist() == on_context
         assert not batch.context_mask_BL[row, length:].any()
+        other = [
+            special == 1 or held
+            for special, held in zip(window.special_tokens_mask, on_context, strict=True)
+        ]
+        assert batch.question_mask_BL[row, :length].tolist() == [not held for held in other]
+        assert not batch.question_mask_BL[row, length:].any()
 
 
 @MANY_CASES

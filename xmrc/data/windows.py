@@ -23,6 +23,7 @@ class Batch:
     input_ids_BL: torch.Tensor  # int64
     attention_mask_BL: torch.Tensor  # int64: 1 on tokens, 0 on padding
     token_type_ids_BL: torch.Tensor | None  # int64; None where the tokenizer's model takes none
+    question_mask_BL: torch.Tensor  # bool: on tokens of the question alone
     context_mask_BL: torch.Tensor  # bool: on tokens of the context alone
     start_targets_B: torch.Tensor  # int64; 0, the first token, where the answer is not whole in it
     end_targets_B: torch.Tensor  # int64: the answer's last token
@@ -119,6 +120,7 @@ def _batch(windows: Windows, rows: np.ndarray) -> Batch:
     arrays = {
         "input_ids_BL": ids_BL,
         "attention_mask_BL": spread((slots_S < slots_S[-1]).astype(np.int64)),
+        "question_mask_BL": spread(slots_S == template.question),
         "context_mask_BL": spread(slots_S == template.context),
         "start_targets_B": windows.start_target[rows],
         "end_targets_B": windows.end_target[rows],

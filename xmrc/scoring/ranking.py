@@ -35,7 +35,7 @@ def average_precision(
     `mask_BL` are ranked, so those outside are right ones that are never found. Carrino et al.
     2023 (arXiv 2309.17134), equation 5 as printed.
     """
-    relevant_BK = _relevant(logits_BL, targets_B, mask_BL, k, delta).float()
+    relevant_BK = _as_numbers(_relevant(logits_BL, targets_B, mask_BL, k, delta), logits_BL)
     precision_BK = relevant_BK.cumsum(dim=1) / _ranks(relevant_BK)
     return (precision_BK * relevant_BK).sum(dim=1) / (2 * delta)
 
@@ -45,7 +45,7 @@ def first_hit(logits_BL: Tensor, targets_B: Tensor, mask_BL: Tensor, k: int, del
 
     Right as in `average_precision`. What the code released with Carrino et al. 2023 computes.
     """
-    relevant_BK = _relevant(logits_BL, targets_B, mask_BL, k, delta).float()
+    relevant_BK = _as_numbers(_relevant(logits_BL, targets_B, mask_BL, k, delta), logits_BL)
     return (relevant_BK / _ranks(relevant_BK)).amax(dim=1)
 
 
@@ -54,6 +54,11 @@ def _relevant(logits_BL: Tensor, targets_B: Tensor, mask_BL: Tensor, k: int, del
     positions_BK, present_BK = top_positions(logits_BL, mask_BL, k)
     distance_BK = positions_BK - targets_B[:, None]
     return present_BK & (distance_BK >= -delta) & (distance_BK < delta)
+
+
+def _as_numbers(relevant_BK: Tensor, logits_BL: Tensor) -> Tensor:
+    """1 for true, in float32, or in float64 as the logits."""
+    return relevant_BK.to(torch.promote_types(logits_BL.dtype, torch.float32))
 
 
 def _ranks(like_BK: Tensor) -> Tensor:
