@@ -170,9 +170,8 @@ def _restore(training: Training, context: TrainingContext) -> list[dict[str, flo
     with context.latest_checkpoint() as folder:
         if folder is None:
             return []
-        device = context.place.device
-        state = torch.load(folder / STATE, map_location=device, weights_only=True)
-        training.restore(state)
+        # on the CPU: what is restored is copied to where it belongs
+        training.restore(torch.load(folder / STATE, map_location="cpu", weights_only=True))
         return list(json.loads((folder / HISTORY).read_text()))
 
 

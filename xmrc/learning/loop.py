@@ -6,7 +6,6 @@ here. Shapes: B windows, L tokens.
 
 import contextlib
 import math
-from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -31,7 +30,10 @@ class DivergedError(XmrcError):
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The reader as it stands after `step` optimiser steps; `state` is what resuming needs."""
+    """The reader as it stands after `step` optimiser steps.
+
+    `state` is what resuming needs: the live tensors, to be written before training goes on.
+    """
 
     number: int  # 1 for the first evaluation of the run
     step: int
@@ -84,6 +86,7 @@ class Training:
             self.optimiser, math.ceil(settings.warmup * self.steps), self.steps
         )
         self.step = 0
+        self._order_epoch, self._order = -1, list[np.ndarray]()
 
     def fit(self, validate: Validate, report: Report) -> None:
         """Train from where it stands to the last step; evaluate and report on the way.
@@ -91,16 +94,15 @@ class Training:
         Errors: DivergedError when the loss is not finite at an evaluation.
         """
         self._seed_noise()
-        sums: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), device=self.place.device))
+        sums: dict[str, Tensor] = {}
         since = self.step
         while self.step < self.steps:
             for name, value in self._train_step().items():
-                sums[name] += value
+                sums[name] = sums.get(name, 0) + value
             if self.step in self.evaluation_steps:
                 losses = self._means(sums, self.step - since)
                 report(self._evaluation({**losses, **validate(self.model)}))
-                sums.clear()
-                since = self.step
+                sums, since = {}, self.step
                 self._seed_noise()
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -153,8 +155,8 @@ class Training:
         return self.wrapped.no_sync()
 
     def _batches_of(self, epoch: int) -> list[np.ndarray]:
-        if getattr(self, "_epoch", None) != epoch:
-            self._epoch = epoch
+        if self._order_epoch != epoch:
+            self._order_epoch = epoch
             self._order = epoch_batches(
                 self.windows.lengths,
                 self.settings.batch_size,
@@ -166,7 +168,7 @@ class Training:
     def _micro_batches(self, rows: np.ndarray) -> list[Batch]:
         mine = shard(rows, self.place.rank, self.place.world_size)
         parts = [mine]
-        if self.settings.max_tokens is not None and len(mine):
+        if self.settings.max_tokens is not None:
             parts = micro_batches(mine, self.windows.lengths, self.settings.max_tokens)
         return [self.windows.batch(part).to(self.place.device) for part in parts]
 
