@@ -138,7 +138,7 @@ def test_the_coefficient_worked_by_hand() -> None:
     for variant in VARIANTS:
         settings = DistillSettings(coefficient="map", variant=variant)
         found = coefficient_of(settings, SpanLogits(logits, logits.clone()), [batch], 1)
-        assert found == [pytest.approx(expected[variant], abs=1e-6)]
+        assert found == [pytest.approx(expected[variant], abs=1e-9)]
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -153,7 +153,7 @@ def test_the_coefficient_is_the_mean_over_windows_and_boundaries(
             rows_of(teacher, batch), targets_of(batch), k, delta, variant
         )
         found = coefficient_of(settings, teacher, [batch], len(batch))
-        assert found == [pytest.approx(expected, abs=1e-6)]  # ranks count in float32
+        assert found == [pytest.approx(expected, abs=1e-9)]
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -165,7 +165,7 @@ def test_the_coefficient_is_that_of_the_whole_batch_however_it_is_divided(varian
     for division in ([[0, 1], [2, 3]], [[3], [0, 2], [1]], [[2], [1], [3], [0]]):
         parts = [reordered(batch, rows) for rows in division]
         found = coefficient_of(settings, teacher, parts, len(batch))
-        assert found == [pytest.approx(whole, abs=1e-7)] * len(division)
+        assert found == [pytest.approx(whole, abs=1e-12)] * len(division)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -180,7 +180,7 @@ def test_padding_and_filler_rows_change_no_coefficient(variant: str) -> None:
     filled = make_batch(lengths, targets, weights=[1.0, 1.0, 0.0])
     without = make_batch(lengths[:2], targets[:2])
     (of_two,) = coefficient_of(settings, teacher, [without], 2)
-    assert coefficient_of(settings, teacher, [filled], 2) == [pytest.approx(of_two, abs=1e-7)]
+    assert coefficient_of(settings, teacher, [filled], 2) == [pytest.approx(of_two, abs=1e-12)]
 
 
 def test_a_number_is_its_own_coefficient() -> None:

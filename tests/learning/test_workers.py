@@ -1,0 +1,130 @@
+"""A batch is a batch: the same step on one worker, on two, and in micro-batches of any size.
+
+The workers are real processes with real collectives. Nine windows, four at a time: one batch holds
+a single window, so that one of two workers has nothing but a filler row.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from tiny_training import (
+    CE,
+    SKD_MAP,
+    SKD_NUMBER,
+    Outcome,
+    Setting,
+    make_folder,
+    run_alone,
+    run_on_workers,
+    tiny_windows,
+)
+
+from xmrc.data.batches import epoch_batches, micro_batches, shard
+from xmrc.learning.loop import Place
+from xmrc.settings import DistillSettings, ObjectiveSettings, TrainingSettings
+
+EVERY_STEP = 1 / 3  # of an epoch
+TRAINING = TrainingSettings(epochs=2, batch_size=4, learning_rate=2e-2, weight_decay=0.1)
+PRECISION = ObjectiveSettings(
+    distill=DistillSettings(coefficient="map", variant="average_precision", divergence="symmetric")
+)
+OBJECTIVES = {
+    "ce": CE,
+    "number": SKD_NUMBER,
+    "map": SKD_MAP,
+    "average_precision": PRECISION,
+}
+MAX_TOKENS = {"whole": None, "two": 80, "four": 1}  # of a micro-batch
+PIECES = {"whole": 1, "two": 2, "four": 4}  # of a batch of four windows
+CASES = [(objective, size) for objective in OBJECTIVES for size in MAX_TOKENS]
+
+
+def setting(objective: str, size: str = "whole") -> Setting:
+    training = TRAINING.model_copy(update={"max_tokens": MAX_TOKENS[size]})
+    return Setting(OBJECTIVES[objective], training, EVERY_STEP, windows=9)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_folder(tmp_path_factory.mktemp("workers"))
+
+
+@pytest.fixture(scope="module")
+def alone(folder: Path) -> dict[str, Outcome]:
+    """One worker, batches undivided."""
+    return {objective: run_alone(folder, setting(objective)) for objective in OBJECTIVES}
+
+
+@pytest.fixture(scope="module")
+def on_two(folder: Path) -> list[dict[tuple[str, str], Outcome]]:
+    """Two workers, with whole and with divided shares; by rank."""
+    outcomes = run_on_workers(folder, [setting(*case) for case in CASES], world_size=2)
+    return [dict(zip(CASES, of_rank, strict=True)) for of_rank in outcomes]
+
+
+def assert_same_steps(found: Outcome, expected: Outcome) -> None:
+    """Every part of the loss at every step, the last gradient, the weights after all steps."""
+    assert len(found.history) == len(expected.history) == 6
+    for row, wanted in zip(found.history, expected.history, strict=True):
+        assert row == pytest.approx(wanted, abs=1e-9)
+    assert found.gradients.keys() == expected.gradients.keys()
+    for name, gradient in expected.gradients.items():
+        torch.testing.assert_close(found.gradients[name], gradient, rtol=0, atol=1e-9)
+    for name, weight in expected.weights.items():
+        torch.testing.assert_close(found.weights[name], weight, rtol=0, atol=1e-9)
+
+
+def test_the_divisions_are_what_they_are_called(folder: Path) -> None:
+    windows = tiny_windows(folder, 9)
+    for epoch in range(TRAINING.epochs):
+        batches = epoch_batches(windows.lengths, 4, seed=TRAINING.seed, epoch=epoch)
+        assert sorted(len(batch) for batch in batches) == [1, 4, 4]
+        for batch in batches:
+            assert len(shard(batch, 1, 2)) == len(batch) // 2
+            for size, max_tokens in MAX_TOKENS.items():
+                if len(batch) == 4 and max_tokens is not None:
+                    pieces = micro_batches(batch, windows.lengths, max_tokens)
+                    assert len(pieces) == PIECES[size]
+
+
+@pytest.mark.parametrize("size", ["two", "four"])
+@pytest.mark.parametrize("objective", list(OBJECTIVES))
+def test_micro_batches_make_the_same_step(
+    objective: str, size: str, alone: dict[str, Outcome], folder: Path
+) -> None:
+    assert_same_steps(run_alone(folder, setting(objective, size)), alone[objective])
+
+
+@pytest.mark.parametrize(("objective", "size"), CASES)
+def test_two_workers_make_the_same_step(
+    objective: str,
+    size: str,
+    alone: dict[str, Outcome],
+    on_two: list[dict[tuple[str, str], Outcome]],
+) -> None:
+    for of_rank in on_two:
+        assert_same_steps(of_rank[objective, size], alone[objective])
+    first, second = (of_rank[objective, size] for of_rank in on_two)
+    assert first.history == second.history  # what rank 0 reports is everybody's
+    for name, weight in first.weights.items():
+        assert torch.equal(weight, second.weights[name])
+
+
+def test_the_reader_moved(alone: dict[str, Outcome]) -> None:
+    """Else all of the above would hold of a training that does nothing."""
+    weights = [outcome.weights["qa_outputs.weight"] for outcome in alone.values()]
+    for number, weight in enumerate(weights):
+        assert all(not torch.allclose(weight, other) for other in weights[:number])
+
+
+def test_other_noise_on_each_worker(folder: Path) -> None:
+    """Dropout drawn alike on all workers would be half the noise."""
+    noisy = replace(setting("ce"), dropout=0.3, windows=1, evaluate_every=1.0)
+    training = TRAINING.model_copy(update={"batch_size": 1, "epochs": 1})
+    outcomes = [
+        run_alone(folder, replace(noisy, training=training), place=Place(rank, 1))
+        for rank in (0, 1)
+    ]
+    assert outcomes[0].history != outcomes[1].history

@@ -1,0 +1,173 @@
+"""Small trainings of a real encoder. In: a folder, settings. Out: what came of them, to compare.
+
+The folder holds a tokenizer and a cache, so that processes that are started from here see the same
+windows. Readers are float64 unless a test is about float32.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from checkpoints import SENTENCES, tiny_tokenizer
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+from transformers import AutoTokenizer, BertConfig, BertForQuestionAnswering
+
+from xmrc.data.cache import Cache
+from xmrc.data.examples import Answer, Example
+from xmrc.data.features import Windows, WindowSize, make_windows, tokenize_texts
+from xmrc.learning.loop import Evaluation, Place, Training
+from xmrc.learning.objective import Objective
+from xmrc.settings import DistillSettings, ObjectiveSettings, TrainingSettings
+
+SIZE = WindowSize(max_length=36, max_question_tokens=6, stride=5)
+CE = ObjectiveSettings()
+SKD_NUMBER = ObjectiveSettings(distill=DistillSettings(coefficient=0.7))
+SKD_MAP = ObjectiveSettings(distill=DistillSettings(coefficient="map"))
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One training, all but the place where it runs."""
+
+    objective: ObjectiveSettings
+    training: TrainingSettings
+    evaluate_every: float  # epochs
+    windows: int
+    dropout: float = 0.0
+    dtype: torch.dtype = torch.float64
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The evaluations, and weights and gradients as the last step left them."""
+
+    history: list[dict[str, float]]
+    weights: dict[str, Tensor]
+    gradients: dict[str, Tensor]
+
+
+def make_folder(folder: Path) -> Path:
+    """Write the tokenizer that every process is to open."""
+    tiny_tokenizer("wordpiece", folder / "tokenizer")
+    return folder
+
+
+def tiny_windows(folder: Path, count: int) -> Windows:
+    """The first `count` windows, of many lengths, over sentences; some are without their answer."""
+    tokenizer = AutoTokenizer.from_pretrained(folder / "tokenizer")
+    examples = [_example(number) for number in range(count)]
+    texts = tokenize_texts(
+        [text for each in examples for text in (each.question, each.context)],
+        tokenizer,
+        Cache(folder / "cache"),
+    )
+    windows = make_windows(examples, texts, tokenizer, SIZE)
+    return windows.subset(np.arange(count))
+
+
+def _example(number: int) -> Example:
+    """A question on one of the words of some text."""
+    sentences = (SENTENCES * 3)[number : number + 2]
+    context = " ".join(sentences)[: 60 + 20 * (number % 4)]
+    word = context.split()[number % 3]
+    answer = Answer(word, context.index(word))
+    return Example(f"q{number}", sentences[1][:20], context, (answer,), "en", "en")
+
+
+def tiny_reader(dropout: float = 0.0, seed: int = 0) -> BertForQuestionAnswering:
+    """One layer of BERT, with weights wide enough that its logits differ."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        config = BertConfig(
+            vocab_size=1000,  # more than the tokenizer has
+            hidden_size=16,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+            intermediate_size=16,
+            max_position_embeddings=SIZE.max_length,
+            initializer_range=0.3,
+            hidden_dropout_prob=dropout,
+            attention_probs_dropout_prob=dropout,
+        )
+        return BertForQuestionAnswering(config)
+
+
+def tiny_training(
+    folder: Path,
+    setting: Setting,
+    *,
+    reader_seed: int = 0,
+    place: Place | None = None,
+    wrap: Callable[[nn.Module], nn.Module] = lambda model: model,
+) -> Training:
+    """A training that stands before its first step."""
+    reader = tiny_reader(setting.dropout, reader_seed).to(setting.dtype)
+    return Training(
+        reader,
+        wrap(reader),
+        tiny_windows(folder, setting.windows),
+        Objective(setting.objective),
+        setting.training,
+        evaluate_every=setting.evaluate_every,
+        place=place or Place(),
+    )
+
+
+def row_of(evaluation: Evaluation) -> dict[str, float]:
+    """What a history keeps of an evaluation."""
+    where = {
+        "number": evaluation.number,
+        "step": evaluation.step,
+        "epoch": evaluation.epoch,
+    }
+    return {**where, **evaluation.metrics}
+
+
+def outcome_of(training: Training, evaluations: Sequence[Evaluation]) -> Outcome:
+    """A finished training, without what went with it."""
+    named = dict(training.model.named_parameters())
+    return Outcome(
+        history=[row_of(each) for each in evaluations],
+        weights={name: weight.detach().clone() for name, weight in named.items()},
+        gradients={
+            name: weight.grad.clone() for name, weight in named.items() if weight.grad is not None
+        },
+    )
+
+
+def no_metrics(reader: nn.Module) -> dict[str, float]:
+    """For trainings whose losses are what is looked at."""
+    return {}
+
+
+def run_alone(folder: Path, setting: Setting, **options: Any) -> Outcome:
+    """The training on one worker, from start to end."""
+    training = tiny_training(folder, setting, **options)
+    evaluations: list[Evaluation] = []
+    training.fit(no_metrics, evaluations.append)
+    return outcome_of(training, evaluations)
+
+
+def run_on_workers(
+    folder: Path, settings: Sequence[Setting], world_size: int
+) -> list[list[Outcome]]:
+    """Each training in real processes that join their gradients; outcomes by rank, by setting."""
+    torch.multiprocessing.spawn(_work, (world_size, folder, settings), nprocs=world_size)
+    return [
+        torch.load(folder / f"outcomes-{rank}.pt", weights_only=False) for rank in range(world_size)
+    ]
+
+
+def _work(rank: int, world_size: int, folder: Path, settings: Sequence[Setting]) -> None:
+    torch.set_num_threads(1)
+    meeting = f"file://{folder / 'meeting'}"
+    dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=world_size)
+    run = partial(run_alone, place=Place(rank, world_size), wrap=DistributedDataParallel)
+    torch.save([run(folder, setting) for setting in settings], folder / f"outcomes-{rank}.pt")
+    dist.destroy_process_group()
