@@ -7,10 +7,14 @@ on this machine and stopped again.
 import contextlib
 import logging
 import os
+import uuid
 from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
 
 import ray
 from ray.exceptions import RayTaskError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from xmrc.data.examples import Example
 from xmrc.errors import ResourceError, XmrcError
@@ -61,6 +65,31 @@ def ray_cluster() -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def check_shared(root: Path) -> None:
+    """Refuse a storage folder that some node of the cluster does not see.
+
+    Errors: ResourceError that names the folder and the node.
+    """
+    probe = root / f".shared-{uuid.uuid4().hex}"
+    probe.touch()
+    try:
+        see = ray.remote(num_cpus=0)(os.path.exists)
+        nodes = [node for node in ray.nodes() if node["Alive"]]
+        sights = [see.options(scheduling_strategy=_on(node)).remote(str(probe)) for node in nodes]
+        for node, seen in zip(nodes, ray.get(sights), strict=True):
+            if not seen:
+                raise ResourceError(
+                    f"storage: the folder must be shared by every node of the cluster, but "
+                    f"{root} is not seen on {node['NodeManagerHostname']}"
+                )
+    finally:
+        probe.unlink()
+
+
+def _on(node: dict[str, Any]) -> NodeAffinitySchedulingStrategy:
+    return NodeAffinitySchedulingStrategy(node_id=node["NodeID"], soft=False)
 
 
 def predict_on_cluster(

@@ -11,11 +11,16 @@ from xmrc.data.alignment import align
 from xmrc.data.cache import Cache, content_hash
 from xmrc.data.corpora import Corpus, across_languages, load_corpus
 from xmrc.data.examples import Example
-from xmrc.data.features import WindowSize
+from xmrc.data.features import WindowSize, check_window_size, pair_template
 from xmrc.data.frozen import freeze
 from xmrc.errors import DataError
 from xmrc.learning.job import CrossLingualSampling, TrainingJob, distinct_texts
-from xmrc.learning.model import DEMO_ENCODER
+from xmrc.learning.model import (
+    DEMO_ENCODER,
+    check_positions,
+    load_config,
+    load_tokenizer,
+)
 from xmrc.learning.scratch import scratch_encoder
 from xmrc.settings import (
     BaseSettings,
@@ -49,6 +54,12 @@ class Prepared:
     train: Path
     select: Path
     base: Path | None
+
+    @property
+    def content(self) -> dict[str, str]:
+        """The hash of each corpus, for whoever wants to know what was read."""
+        files = {"train": self.train, "select": self.select, "base": self.base}
+        return {f"data.{role}": file.parent.name for role, file in files.items() if file}
 
 
 def read_corpora(settings: RunSettings) -> Corpora:
@@ -100,10 +111,12 @@ def training_examples(corpus: Corpus, data: DataSettings) -> list[Example]:
 
 
 def prepare(settings: RunSettings, corpora: Corpora, cache: Cache) -> Prepared:
-    """Freeze the corpora and find, or build, the encoder."""
+    """Freeze the corpora; find, or build, and check the encoder."""
+    encoder = find_encoder(settings, corpora, cache)
+    check_encoder(encoder, window_size(settings))
     return Prepared(
         cache=cache.root,
-        encoder=find_encoder(settings, corpora, cache),
+        encoder=encoder,
         train=freeze(training_examples(corpora.train, settings.data), cache),
         select=freeze(corpora.select.examples, cache),
         base=None if corpora.base is None else freeze(corpora.base.examples, cache),
@@ -121,6 +134,15 @@ def find_encoder(settings: RunSettings, corpora: Corpora, cache: Cache) -> str:
         return str(scratch_encoder(distinct_texts(corpus), sizes, seed, cache))
     folder = Path(settings.encoder).expanduser()
     return str(folder.absolute()) if folder.is_dir() else settings.encoder
+
+
+def check_encoder(encoder: str, size: WindowSize) -> None:
+    """Refuse, before anything is trained, what no window of this size fits into.
+
+    Errors: DataError if it cannot be opened, SettingsError if the sizes do not fit it.
+    """
+    check_window_size(size, pair_template(load_tokenizer(encoder)))
+    check_positions(load_config(encoder), encoder, size.max_length)
 
 
 def base_job(settings: RunSettings, prepared: Prepared, threads: int) -> TrainingJob:

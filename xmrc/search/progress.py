@@ -110,7 +110,7 @@ def trials_table(records: list[TrialRecord], metric: str) -> Table:
     table = Table("trial", *[key.rsplit(".", 1)[-1] for key in keys], "state", "epoch", metric)
     for record in records:
         values = [shown_value(record.values[key]) if key in record.values else "" for key in keys]
-        epoch = f"{record.history[-1]['epoch']:g}" if record.history else ""
+        epoch = f"{record.history[-1]['epoch']:.3g}" if record.history else ""
         best = "" if record.best is None else f"{record.best:.1f}"
         table.add_row(str(record.number), *values, record.state, epoch, best)
     return table

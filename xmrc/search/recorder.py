@@ -26,7 +26,7 @@ from xmrc.tracking.tracker import Tracker
 class TrackingAddress:
     """How to reach the study's run in MLflow again."""
 
-    uri: str
+    uri: str | None  # as the settings have it: what the environment names may hold a password
     storage: str
     experiment: str
     study: str
@@ -75,7 +75,7 @@ class Recorder(tune.Callback):
         """Also called when a trial is tried again."""
         values = self._space.values_of(trial.config)
         record = self._ledger.start(trial.trial_id, values, time.time())
-        self._tracker.start_trial(record.id, f"trial-{record.number}", record.values)
+        self._tracker.start_trial(record.id, trial_name(record), record.values)
         self._display.update(self._ledger, record)
 
     def on_trial_result(
@@ -117,7 +117,7 @@ class Recorder(tune.Callback):
     def on_experiment_end(self, trials: list[Trial], **info: Any) -> None:
         """Let go of the terminal and of MLflow."""
         self._display.close()
-        self._tracker.close()
+        self._tracker.close()  # what it could not write is written again from the ledger
 
     def _end(self, trial: Trial, cause: str) -> None:
         record = self._ledger.end(trial.trial_id, cause, time.time())
@@ -133,6 +133,18 @@ def log_history(tracker: Tracker, record: TrialRecord) -> None:
     for evaluation in record.history:
         metrics = {name: value for name, value in evaluation.items() if name != "evaluation"}
         tracker.log_evaluation(record.id, int(evaluation["evaluation"]), metrics)
+
+
+def replay(tracker: Tracker, record: TrialRecord) -> None:
+    """Write all that is known of a trial; MLflow keeps only what it lacks."""
+    tracker.start_trial(record.id, trial_name(record), record.values)
+    log_history(tracker, record)
+    tracker.end_trial(record.id, record.state, record.cause)
+
+
+def trial_name(record: TrialRecord) -> str:
+    """What MLflow shows of a trial."""
+    return f"trial-{record.number}"
 
 
 def discard_checkpoint(record: TrialRecord) -> None:

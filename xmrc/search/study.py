@@ -22,12 +22,12 @@ from xmrc.errors import XmrcError
 from xmrc.scoring.matrix import Scores
 from xmrc.search.base import find_base
 from xmrc.search.champion import Champion, crown, read_on_cluster
-from xmrc.search.cluster import ray_cluster
+from xmrc.search.cluster import check_shared, ray_cluster
 from xmrc.search.folder import StudyFolder, latest_folder, new_folder, storage_root
 from xmrc.search.ledger import Ledger
 from xmrc.search.prepare import Prepared, prepare, read_corpora, trial_job, widest
 from xmrc.search.progress import clock
-from xmrc.search.recorder import Recorder, TrackingAddress, log_history
+from xmrc.search.recorder import Recorder, TrackingAddress, cause_of, replay
 from xmrc.search.resources import Fit, cluster_nodes, fit_trials
 from xmrc.search.space import SearchSpace
 from xmrc.search.tuning import run_tuner
@@ -77,30 +77,36 @@ def run_study(study: Study, *, resume: bool, console: Console) -> Outcome:
     """
     check_name(study.tracking.register_as)
     root = storage_root(study.storage)
-    experiment = study.tracking.experiment or study.name
-    tracker = Tracker.open(study.tracking.uri, str(root), experiment)
+    tracker = Tracker.open(study.tracking.uri, str(root), experiment(study))
     corpora = read_corpora(widest(study))
+    prepared = prepare(study.settings, corpora, Cache(root / "cache"))
     with ray_cluster():
         fit = fit_trials(study.resources, cluster_nodes())
+        check_shared(root)
         folder = latest_folder(root, study) if resume else new_folder(root, study)
         run = Run(study, root, folder, tracker, console)
-        begin(run)
+        begin(run, prepared)
         try:
-            prepared = prepare(study.settings, corpora, Cache(root / "cache"))
-            return _search(run, prepared, fit)
+            return base_search_champion(run, prepared, fit)
         except BaseException as error:
-            tracker.end_study("failed", f"{type(error).__name__}: {error}"[:500])
+            interrupted = isinstance(error, KeyboardInterrupt)
+            tracker.end_study("stopped" if interrupted else "failed", cause_of(error))
             tracker.close()
             raise
 
 
-def begin(run: Run) -> None:
+def experiment(study: Study) -> str:
+    """The experiment of MLflow that a study's runs belong to."""
+    return study.tracking.experiment or study.name
+
+
+def begin(run: Run, prepared: Prepared) -> None:
     """Open the study's run in MLflow, or go on with it."""
     study, folder = run.study, run.folder
     run_id = run.tracker.start_study(
         study.name,
         flat(study.settings),
-        {"xmrc.folder": folder.path},
+        {"xmrc.folder": folder.path, **prepared.content},
         folder.state().get("run_id"),
     )
     folder.remember(run_id=run_id)
@@ -108,39 +114,48 @@ def begin(run: Run) -> None:
     run.say(f"{study.name}: everything is kept in {folder.path}")
 
 
-def _search(run: Run, prepared: Prepared, fit: Fit) -> Outcome:
-    study = run.study
+def base_search_champion(run: Run, prepared: Prepared, fit: Fit) -> Outcome:
+    """The three steps that need the cluster."""
+    study, tracker = run.study, run.tracker
     start = find_base(study.settings, prepared, fit.trial, run.folder, run.say)
     base_scores = read_on_cluster(study.settings, prepared, start, fit.trial).scores
-    run.say(f"base: {shown_scores(base_scores)} on {study.settings.data.select}")
-    run.tracker.log_metrics({f"base_{name}": value for name, value in base_scores.metrics.items()})
+    run.say(f"base: {shown_scores(base_scores, study)} on {study.settings.data.select}")
+    tracker.log_metrics({f"base_{name}": value for name, value in base_scores.metrics.items()})
     began = time.time()
     search_trials(run, prepared, start, fit)
-    ledger = Ledger.open(run.folder.ledger, study.search.metric)
-    if not ledger.ranking:
-        causes = "; ".join(sorted({record.cause for record in ledger.trials.values()}))
-        raise NoTrialError(f"{study.name}: every trial failed: {causes}")
+    ledger = checked_ledger(run)
     run.say(f"search: {len(ledger.trials)} trials in {clock(time.time() - began)}")
     for record in ledger.trials.values():  # whatever MLflow missed while it was away
-        log_history(run.tracker, record)
-    champion = crown(run.study, prepared, ledger, fit.trial, run.tracker, base_scores)
-    run.tracker.end_study("finished")
-    return Outcome(
-        study,
-        run.folder.path,
-        ledger,
-        base_scores,
-        champion,
-        run.tracker.view,
-        run.tracker.close(),
-    )
+        replay(tracker, record)
+    champion = crown(study, prepared, ledger, fit.trial, tracker, base_scores)
+    tracker.end_study("finished")
+    unwritten = tracker.close()
+    view = tracker.view
+    return Outcome(study, run.folder.path, ledger, base_scores, champion, view, unwritten)
 
 
-def shown_scores(scores: Scores) -> str:
-    """`gxlt_f1 45.1, xlt_f1 60.2`, as far as there are such pairs."""
+def checked_ledger(run: Run) -> Ledger:
+    """The ledger of a search that is over.
+
+    Errors: KeyboardInterrupt if Ray Tune was interrupted, NoTrialError if nothing was reported.
+    """
+    ledger = Ledger.open(run.folder.ledger, run.study.search.metric)
+    if len(ledger.ended) < run.study.search.trials:
+        raise KeyboardInterrupt(f"{len(ledger.ended)} trials have ended; --resume goes on")
+    if not ledger.ranking:
+        causes = "; ".join(sorted({record.cause for record in ledger.trials.values()}))
+        raise NoTrialError(f"{run.study.name}: every trial failed: {causes}")
+    return ledger
+
+
+def shown_scores(scores: Scores, study: Study) -> str:
+    """`F1 in en 95.1, gxlt_f1 45.1, xlt_f1 60.2`, as far as there are such pairs."""
+    source = study.settings.data.source_language
+    same = scores.pairs.get(f"{source}-{source}")
+    shown = [] if same is None else [f"F1 in {source} {same.f1:.1f}"]
     names = ("gxlt_f1", "gxlt_em", "xlt_f1", "xlt_em")
-    known = (name for name in names if name in scores.metrics)
-    return ", ".join(f"{name} {scores.metrics[name]:.1f}" for name in known)
+    shown += [f"{name} {scores.metrics[name]:.1f}" for name in names if name in scores.metrics]
+    return ", ".join(shown)
 
 
 def search_trials(run: Run, prepared: Prepared, start: str, fit: Fit) -> None:
@@ -164,9 +179,9 @@ def search_trials(run: Run, prepared: Prepared, start: str, fit: Fit) -> None:
         search.metric,
         space,
         TrackingAddress(
-            run.tracker.uri,
+            study.tracking.uri,
             str(run.root),
-            study.tracking.experiment or study.name,
+            experiment(study),
             study.name,
             run.folder.state()["run_id"],
         ),
