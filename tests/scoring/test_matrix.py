@@ -2,6 +2,7 @@
 
 import random
 from collections import defaultdict
+from dataclasses import replace
 from statistics import fmean
 
 import pytest
@@ -111,11 +112,29 @@ def test_rank_histogram_by_question_language():
     assert histogram == {"en": [2, 1, *[0] * 8], "de": [0, 0, 0, 1, *[0] * 6]}
 
 
-def test_right_rank_counts_distinct_texts_up_to_the_tenth():
+def test_right_rank_counts_distinct_texts():
     assert right_rank(["a1", "a1", "b1", "c1"], ["the C1"], "en") == 3
-    assert right_rank([f"w{i}" for i in range(1, 12)], ["w10"], "en") == 10
-    assert right_rank([f"w{i}" for i in range(1, 12)], ["w11"], "en") is None
+    assert right_rank([f"w{i}" for i in range(1, 12)], ["w11"], "en") == 11
+    assert right_rank([f"w{i}" for i in range(1, 12)], ["w12"], "en") is None
     assert right_rank([], ["x"], "en") is None
+
+
+def test_a_rank_after_the_tenth_is_in_no_histogram_and_no_top_k():
+    texts = [f"w{i}" for i in range(1, 12)]
+    scores = score_examples([example("en-en", "w11")], [prediction("en-en", *texts)])
+    assert rank_histogram(scores) == {"en": [0] * 10}
+    assert summarise(scores).metrics["topk_em_10"] == 0
+
+
+def test_length_of_the_first_gold_in_the_tokens_of_f1():
+    examples = [example("en-en", "The blue sky", "x"), example("en-zh", "三百30")]
+    predictions = [
+        prediction("en-en", "x"),
+        replace(prediction("en-zh", "y"), windows=3),
+    ]
+    scores = score_examples(examples, predictions)
+    assert [one.answer_length for one in scores] == [2, 3]
+    assert [one.windows for one in scores] == [None, 3]
 
 
 def test_an_empty_answer_is_right_where_the_gold_is_an_article():

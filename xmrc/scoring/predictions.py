@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from xmrc.data.examples import Example
 from xmrc.errors import DataError
-from xmrc.scoring.metrics import exact_match, f1, squad_em, squad_f1
+from xmrc.scoring.metrics import exact_match, f1, normalise, squad_em, squad_f1
 from xmrc.scoring.spans import AnswerSpan
 
 RANKS = 10  # of Carrino et al. 2023, table 1
@@ -16,12 +16,16 @@ _NO_ANSWER = AnswerSpan(text="", start=0, end=0, score=0.0)
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """The answers to one question over one context, best first; none is the empty answer."""
+    """The answers to one question over one context, best first; none is the empty answer.
+
+    windows: in how many the context was read; None where that is not known.
+    """
 
     id: str
     question_language: str
     context_language: str
     nbest: tuple[AnswerSpan, ...]
+    windows: int | None = None
 
     @property
     def best(self) -> AnswerSpan:
@@ -49,7 +53,8 @@ class ExampleScore:
     """One prediction against its golds, each score 0 to 1.
 
     right_rank: place of the first EM-right answer among the distinct texts of the n best, from 1;
-    None where none of the first `RANKS` is right.
+    None where none of them is right. answer_length: tokens of the first gold answer, as F1 counts
+    them. windows: as in `Prediction`.
     """
 
     id: str
@@ -60,6 +65,8 @@ class ExampleScore:
     squad_f1: float
     squad_em: float
     right_rank: int | None
+    answer_length: int
+    windows: int | None
 
 
 def score_examples(
@@ -90,17 +97,32 @@ def rank_histogram(example_scores: Iterable[ExampleScore]) -> dict[str, list[int
 
 
 def right_rank(texts: Iterable[str], golds: Sequence[str], language: str) -> int | None:
-    """Place of the first EM-right text among the first `RANKS` distinct ones, from 1, or None."""
-    distinct = list(dict.fromkeys(texts))[:RANKS]
-    return next(
-        (rank for rank, text in enumerate(distinct, 1) if exact_match(text, golds, language)), None
-    )
+    """Place of the first EM-right text among the distinct ones, from 1, or None."""
+    distinct = enumerate(dict.fromkeys(texts), 1)
+    return next((rank for rank, text in distinct if exact_match(text, golds, language)), None)
+
+
+def check_same_examples(runs: Mapping[str, Sequence[ExampleScore]]) -> None:
+    """DataError unless all runs, by name, have scored the same examples against the same answers.
+
+    Answers are known by their lengths alone.
+    """
+    (name, first), *others = ((name, _lengths(name, scores)) for name, scores in runs.items())
+    for other, lengths in others:
+        _refuse_missing(name, first, other, lengths)
+        _refuse_missing(other, lengths, name, first)
+        changed = sorted(key for key, length in first.items() if length != lengths[key])
+        if changed:
+            raise DataError(
+                f"{name} and {other} must be scored against the same answers: {len(changed)} of "
+                f"{len(first)} differ, the first is that of {_name(changed[0])}"
+            )
 
 
 _Key = tuple[str, str, str]  # an id is that of a question in all its language pairs
 
 
-def _key(one: Example | Prediction) -> _Key:
+def _key(one: Example | Prediction | ExampleScore) -> _Key:
     return one.id, one.question_language, one.context_language
 
 
@@ -146,6 +168,27 @@ def _refuse_mismatch(keys: Sequence[_Key], predicted: Mapping[_Key, Prediction])
         )
 
 
+def _lengths(name: str, example_scores: Sequence[ExampleScore]) -> dict[_Key, int]:
+    lengths = {_key(one): one.answer_length for one in example_scores}
+    if not lengths:
+        raise DataError(f"{name} has no scored examples")
+    if len(lengths) < len(example_scores):
+        key = Counter(map(_key, example_scores)).most_common(1)[0][0]
+        raise DataError(f"{_name(key)} stands twice in {name}; once is the rule")
+    return lengths
+
+
+def _refuse_missing(
+    name: str, has: Mapping[_Key, int], other: str, lengths: Mapping[_Key, int]
+) -> None:
+    missing = sorted(has.keys() - lengths.keys())
+    if missing:
+        raise DataError(
+            f"{name} and {other} must be over the same examples: {len(missing)} of the "
+            f"{len(has)} of {name} are not in {other}, the first is {_name(missing[0])}"
+        )
+
+
 def _score_one(example: Example, prediction: Prediction) -> ExampleScore:
     golds = [answer.text for answer in example.answers]
     texts = [span.text for span in prediction.nbest] or [prediction.answer]
@@ -157,4 +200,6 @@ def _score_one(example: Example, prediction: Prediction) -> ExampleScore:
         squad_f1=squad_f1(prediction.answer, golds),
         squad_em=squad_em(prediction.answer, golds),
         right_rank=rank,
+        answer_length=len(normalise(golds[0], example.context_language).split()),
+        windows=prediction.windows,
     )

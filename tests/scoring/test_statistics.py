@@ -1,0 +1,322 @@
+"""Comparisons against SciPy, a bootstrap written as loops, and cases worked by hand."""
+
+from statistics import fmean
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from xmrc.errors import DataError
+from xmrc.scoring.matrix import PairScore, Scores, summarise
+from xmrc.scoring.predictions import ExampleScore
+from xmrc.scoring.statistics import compare_examples, compare_seeds, holm
+
+SLOW_RESAMPLES = 4_000
+
+
+def scored(id, pair, f1, em=None, length=2):
+    question, context = pair.split("-")
+    em = float(f1 == 1) if em is None else em
+    return ExampleScore(id, question, context, f1, em, f1, em, None, length, None)
+
+
+def random_runs(seed, *, ids=40, gain=0.05, share=0.7, languages=("en", "de", "zh")):
+    """Two readers over questions that lack some pairs, as MLQA's do; hard questions are hard."""
+    generator = np.random.default_rng(seed)
+    first, second = [], []
+    for number in range(ids):
+        ease = generator.normal(0.5, 0.2)
+        for question in languages:
+            for context in languages:
+                if generator.random() < share:
+                    f1 = np.clip(ease + generator.normal([0, gain], 0.2), 0, 1).round(2)
+                    pair = f"{question}-{context}"
+                    first.append(scored(f"q{number}", pair, float(f1[0])))
+                    second.append(scored(f"q{number}", pair, float(f1[1])))
+    return first, second
+
+
+def slow_bootstrap(first, second, metric, keep, *, resamples, seed):
+    """The interval of the macro mean's difference: ids drawn one by one, means taken anew."""
+    kept = [
+        (one.id, (one.question_language, one.context_language), 100 * (b - a))
+        for one, a, b in (
+            (one, getattr(one, metric), getattr(other, metric))
+            for one, other in zip(first, second, strict=True)
+        )
+        if keep(one.question_language, one.context_language)
+    ]
+    by_id = {}
+    for id, pair, change in kept:
+        by_id.setdefault(id, []).append((pair, change))
+    ids, generator, means = list(by_id), np.random.default_rng(seed), []
+    for _ in range(resamples):
+        changes = {}
+        for row in generator.integers(0, len(ids), len(ids)):
+            for pair, change in by_id[ids[row]]:
+                changes.setdefault(pair, []).append(change)
+        means.append(fmean(fmean(values) for values in changes.values()))
+    return np.percentile(means, [2.5, 97.5])
+
+
+@pytest.mark.parametrize("metric", ["f1", "em"])
+@pytest.mark.parametrize(
+    ("scope", "name", "keep"),
+    [
+        ("gxlt", "", lambda question, context: True),
+        ("xlt", "", lambda question, context: question == context),
+        ("context", "de", lambda question, context: context == "de"),
+        ("question", "zh", lambda question, context: question == "zh"),
+        ("pair", "en-zh", lambda question, context: (question, context) == ("en", "zh")),
+    ],
+)
+def test_intervals_are_those_of_a_bootstrap_over_question_ids(metric, scope, name, keep):
+    first, second = random_runs(1)
+    low, high = slow_bootstrap(first, second, metric, keep, resamples=SLOW_RESAMPLES, seed=5)
+    comparison = compare_examples(first, second)
+    (found,) = [one for one in comparison.of(scope, metric) if one.name == name]
+    error = 0.1 * (high - low)  # of percentiles of a few thousand resamples
+    assert found.low == pytest.approx(low, abs=error)
+    assert found.high == pytest.approx(high, abs=error)
+
+
+def test_means_and_differences_are_those_of_the_gxlt_table():
+    first, second = random_runs(2)
+    comparison = compare_examples(first, second, resamples=10)
+    before, after = summarise(first), summarise(second)
+    for metric in ("f1", "em"):
+        for scope in ("gxlt", "xlt"):
+            (one,) = comparison.of(scope, metric)
+            assert one.first == pytest.approx(before.metrics[f"{scope}_{metric}"])
+            assert one.second == pytest.approx(after.metrics[f"{scope}_{metric}"])
+            assert one.difference == pytest.approx(one.second - one.first)
+        matrix = after.matrix(metric)
+        rows = dict(zip(matrix.question_languages, matrix.row_means, strict=True))
+        columns = dict(zip(matrix.context_languages, matrix.column_means, strict=True))
+        for scope, expected in (("question", rows), ("context", columns)):
+            found = {one.name: one.second for one in comparison.of(scope, metric)}
+            assert found == pytest.approx(expected)
+        cells = {one.name: one.second for one in comparison.of("pair", metric)}
+        expected = {name: getattr(pair, metric) for name, pair in after.pairs.items()}
+        assert cells == pytest.approx(expected)
+
+
+def test_a_pair_is_tested_with_the_paired_t_test_of_its_examples():
+    first, second = random_runs(3)
+    comparison = compare_examples(first, second, resamples=10)
+    for one in comparison.of("pair", "f1"):
+        sides = [
+            [
+                each.f1
+                for each in side
+                if f"{each.question_language}-{each.context_language}" == name
+            ]
+            for side in (first, second)
+            for name in [one.name]
+        ]
+        assert one.p == pytest.approx(stats.ttest_rel(*sides).pvalue)
+    p_values = [one.p for one in comparison.of("pair", "f1")]
+    corrected = [one.p_holm for one in comparison.of("pair", "f1")]
+    assert corrected == pytest.approx(holm(p_values).tolist())
+    pairs = [one.difference for one in comparison.of("pair", "f1")]
+    assert comparison.wilcoxon["f1"] == pytest.approx(stats.wilcoxon(pairs).pvalue)
+
+
+def test_without_missing_pairs_the_macro_test_is_that_of_the_ids_means():
+    first, second = random_runs(4, share=2)
+    (found,) = compare_examples(first, second, resamples=10).of("gxlt", "f1")
+    changes = {}
+    for one, other in zip(first, second, strict=True):
+        changes.setdefault(one.id, []).append(100 * (other.f1 - one.f1))
+    means = [fmean(values) for values in changes.values()]
+    assert found.p == pytest.approx(stats.ttest_1samp(means, 0).pvalue)
+
+
+def test_the_pairs_of_a_question_are_no_evidence_of_their_own():
+    """The same changes in every pair are as sure as in one of them."""
+    changes = np.random.default_rng(0).normal(0.03, 0.1, 60)
+    languages = ("en", "de", "ar", "zh")
+    pairs = [f"{question}-{context}" for question in languages for context in languages]
+
+    def runs(names):
+        first = [scored(f"q{row}", pair, 0.5) for row in range(60) for pair in names]
+        second = [
+            scored(f"q{row}", pair, 0.5 + changes[row]) for row in range(60) for pair in names
+        ]
+        return compare_examples(first, second).of("gxlt", "f1")[0]
+
+    one, many = runs(pairs[:1]), runs(pairs)
+    assert (many.low, many.high, many.p) == pytest.approx((one.low, one.high, one.p))
+
+
+def test_the_order_of_examples_changes_nothing():
+    first, second = random_runs(5)
+    expected = compare_examples(first, second, resamples=500)
+    assert compare_examples(first[::-1], second, resamples=500) == expected
+    assert compare_examples(first, second, resamples=500, seed=1) != expected
+
+
+def test_swapping_the_sides_turns_every_sign():
+    first, second = random_runs(6)
+    for one, other in zip(
+        compare_examples(first, second, resamples=500).differences,
+        compare_examples(second, first, resamples=500).differences,
+        strict=True,
+    ):
+        assert other.difference == pytest.approx(-one.difference)
+        assert (other.low, other.high) == pytest.approx((-one.high, -one.low))
+        assert other.p == pytest.approx(one.p)
+
+
+def test_a_reader_is_as_good_as_itself():
+    first, _ = random_runs(7)
+    comparison = compare_examples(first, first, resamples=100)
+    for one in comparison.differences:
+        assert (one.difference, one.low, one.high, one.p, one.p_holm) == (0, 0, 0, 1, 1)
+        assert not one.significant
+    assert comparison.wilcoxon == {"f1": 1, "em": 1}
+
+
+def test_a_change_without_spread_is_tested_by_its_sign():
+    """Six questions that all turn right: by the sign test 2 / 2^6, however large a t would be."""
+    first = [scored(f"q{row}", "en-de", 0.0) for row in range(6)]
+    second = [scored(f"q{row}", "en-de", 1.0) for row in range(6)]
+    (found,) = compare_examples(first, second).of("gxlt", "em")
+    assert (found.low, found.high) == (100, 100)
+    assert found.p == pytest.approx(2 / 2**6)
+
+
+def test_no_interval_from_one_question():
+    first = [scored("q1", "en-de", 0.5), scored("q2", "en-en", 0.5), scored("q3", "en-en", 0.1)]
+    second = [scored("q1", "en-de", 0.7), scored("q2", "en-en", 0.6), scored("q3", "en-en", 0.4)]
+    found = {one.name: one for one in compare_examples(first, second).of("pair", "f1")}
+    assert np.isnan([found["en-de"].low, found["en-de"].high]).all()
+    assert found["en-de"].p == 1
+    assert np.isfinite([found["en-en"].low, found["en-en"].high]).all()
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(0, 10_000), st.integers(2, 12), st.floats(0.2, 1))
+def test_an_interval_is_within_the_changes_and_a_p_value_is_one(seed, ids, share):
+    first, second = random_runs(seed, ids=ids, share=share, languages=("en", "de"))
+    if len({one.id for one in first}) < 2:
+        return
+    changes = [100 * (b.f1 - a.f1) for a, b in zip(first, second, strict=True)]
+    for one in compare_examples(first, second, resamples=50).differences:
+        assert 0 <= one.p <= one.p_holm <= 1
+        assert np.isnan(one.low) or one.low <= one.high
+        if one.metric == "f1" and not np.isnan(one.low):
+            assert min(changes) - 1e-9 <= one.low <= one.high <= max(changes) + 1e-9
+
+
+def test_intervals_cover_and_tests_err_as_often_as_they_say():
+    """150 comparisons of equal readers: 95 % of the intervals hold 0, 5 % of the tests err."""
+    found = []
+    for seed in range(150):
+        first, second = random_runs(seed, gain=0, languages=("en", "de"))
+        found += compare_examples(first, second, resamples=300).of("gxlt", "f1")
+    outside = [not one.low <= 0 <= one.high for one in found]
+    assert 0.01 <= fmean(outside) <= 0.1  # 0.05, and almost three standard errors
+    assert 0.01 <= fmean(one.p < 0.05 for one in found) <= 0.1
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda run: run[:-1], r"1 of the \d+ of the first run are not in the second run"),
+        (lambda run: [*run, scored("new", "en-en", 1.0)], "of the second run are not in the first"),
+        (lambda run: [*run, run[0]], "stands twice in the second run"),
+        (lambda run: [*run[:-1], scored(run[-1].id, "zh-zh", 1.0, length=9)], "same answers: 1 of"),
+        (lambda run: [], "the second run has no scored examples"),
+    ],
+)
+def test_other_examples_are_refused(change, message):
+    first, second = random_runs(8, share=2)
+    with pytest.raises(DataError, match=message) as caught:
+        compare_examples(first, change(second))
+    assert "\n" not in str(caught.value)
+
+
+def test_one_question_is_no_sample():
+    one = [scored("q", "en-en", 1.0), scored("q", "en-de", 1.0)]
+    with pytest.raises(DataError, match="at least 2 question ids, got 1"):
+        compare_examples(one, one)
+
+
+def table(seed, *, mean=60.0, spread=1.0, languages=("en", "de")):
+    """The scores of one seed."""
+    generator = np.random.default_rng(seed)
+    pairs = {
+        f"{question}-{context}": PairScore(*generator.normal([mean, mean - 15], spread), 7)
+        for question in languages
+        for context in languages
+    }
+    return Scores(tuple(languages), tuple(languages), pairs, {})
+
+
+def test_seeds_are_the_unit_of_groups():
+    first = [table(seed) for seed in range(5)]
+    second = [table(seed, mean=61, spread=2) for seed in range(10, 17)]
+    comparison = compare_seeds(first, second)
+    assert (comparison.unit, comparison.units) == ("seeds", (5, 7))
+
+    def means(side, names, metric):
+        return [fmean(getattr(one.pairs[name], metric) for name in names) for one in side]
+
+    for metric in ("f1", "em"):
+        for scope, name, names in (
+            ("gxlt", "", ["en-en", "en-de", "de-en", "de-de"]),
+            ("xlt", "", ["en-en", "de-de"]),
+            ("question", "de", ["de-en", "de-de"]),
+            ("context", "de", ["en-de", "de-de"]),
+            ("pair", "de-en", ["de-en"]),
+        ):
+            (found,) = [one for one in comparison.of(scope, metric) if one.name == name]
+            before, after = means(first, names, metric), means(second, names, metric)
+            test = stats.ttest_ind(after, before, equal_var=False)
+            assert found.difference == pytest.approx(fmean(after) - fmean(before))
+            assert found.p == pytest.approx(test.pvalue)
+            low, high = test.confidence_interval(0.95)
+            assert (found.low, found.high) == pytest.approx((low, high))
+        family = comparison.of("context", metric)
+        corrected = holm([one.p for one in family]).tolist()
+        assert [one.p_holm for one in family] == pytest.approx(corrected)
+
+
+def test_seeds_without_spread():
+    same, better = table(0, spread=0), table(0, mean=61, spread=0)
+    assert {one.p for one in compare_seeds([same] * 3, [same] * 3).differences} == {1}
+    assert {one.p for one in compare_seeds([same] * 3, [better] * 3).differences} == {0}
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "message"),
+    [
+        ([table(0)], [table(1), table(2)], "the first group must have at least 2 seeds, got 1"),
+        ([table(0), table(1)], [], "the second group must have at least 2 seeds, got 0"),
+        ([table(0)] * 2, [table(0, languages=("en", "zh"))] * 2, "of the pair de-de one has 7"),
+    ],
+)
+def test_groups_that_cannot_be_compared_are_refused(first, second, message):
+    with pytest.raises(DataError, match=message):
+        compare_seeds(first, second)
+
+
+def test_holm_worked_by_hand():
+    # 4 x 0.01, 3 x 0.02, 2 x 0.03 (no less than the one before), 1 x 0.9
+    assert holm([0.03, 0.01, 0.9, 0.02]).tolist() == pytest.approx([0.06, 0.04, 0.9, 0.06])
+    assert holm([0.5, 0.6]).tolist() == [1, 1]
+    assert holm([]).tolist() == []
+
+
+@settings(deadline=None)
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=20), st.floats(0.001, 0.999))
+def test_holm_rejects_as_its_steps_say(p_values, alpha):
+    rejected, rest = set(), sorted(range(len(p_values)), key=lambda k: p_values[k])
+    for step, k in enumerate(rest):
+        if p_values[k] * (len(p_values) - step) >= alpha:
+            break
+        rejected.add(k)
+    assert {k for k, p in enumerate(holm(p_values)) if p < alpha} == rejected

@@ -1,0 +1,270 @@
+"""Which of two readers is better, and how sure that is. In: scores of both. Out: differences.
+
+Where each side is one reader, the question ids are the unit (`compare_examples`); where each is a
+group of seeds, the seeds are (`compare_seeds`). A difference is the second side less the first, in
+points (0 to 100). All tests are SciPy's.
+
+S seeds, I question ids, P language pairs, G groups of pairs, R resamples.
+"""
+
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Literal, NamedTuple
+
+import numpy as np
+from scipy import stats
+
+from xmrc.errors import DataError
+from xmrc.scoring.matrix import Scores
+from xmrc.scoring.predictions import ExampleScore, check_same_examples
+from xmrc.scoring.resampling import Pair, Sums, bootstrap, values_of_ids
+
+METRICS = ("f1", "em")
+LEVEL = 0.95  # of the intervals
+ALPHA = 0.05  # of what is called significant
+RESAMPLES = 10_000
+ROUNDING = 1e-9  # points; values closer together than this are the same
+
+Alternative = Literal["two-sided", "greater", "less"]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One score of both sides, 0 to 100, and the 95 % interval of second less first.
+
+    scope: "gxlt" and "xlt" are the macro means; "question" and "context" the mean over the pairs
+    with the language `name` on that side; "pair" is the pair `name`, "question-context".
+    low, high: NaN where there is one question id alone. p: two-sided. p_holm: after Holm's
+    correction for all differences of the same metric and scope.
+    """
+
+    metric: str
+    scope: str
+    name: str
+    first: float
+    second: float
+    low: float
+    high: float
+    p: float
+    p_holm: float
+
+    @property
+    def difference(self) -> float:
+        return self.second - self.first
+
+    @property
+    def significant(self) -> bool:
+        return self.p_holm < ALPHA
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All differences of two sides. `units`: how many question ids, or seeds, each side has.
+
+    wilcoxon: for each metric the p-value of Wilcoxon's signed-rank test over the pairs' means. A
+    description and no more: the test takes pairs for independent, and they share their questions.
+    """
+
+    unit: Literal["question ids", "seeds"]
+    units: tuple[int, int]
+    differences: tuple[Difference, ...]
+    wilcoxon: Mapping[str, float]
+
+    def of(self, scope: str, metric: str) -> list[Difference]:
+        """The differences of one scope, for "f1" or "em"."""
+        return [one for one in self.differences if (one.scope, one.metric) == (scope, metric)]
+
+
+class Group(NamedTuple):
+    """Pairs whose mean is a score of its own: see `Difference`."""
+
+    scope: str
+    name: str
+    pairs: tuple[Pair, ...]
+
+
+class _Tests(NamedTuple):
+    low_G: np.ndarray
+    high_G: np.ndarray
+    p_G: np.ndarray
+
+
+def compare_examples(
+    first: Sequence[ExampleScore],
+    second: Sequence[ExampleScore],
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Comparison:
+    """Two readers over the same examples, which may come in any order.
+
+    Intervals are those of the percentile bootstrap over question ids, XLT's over the ids and pairs
+    of the diagonal alone. p-values are those of the t-test over the `values_of_ids`; for a single
+    pair that is the paired t-test of its examples.
+
+    Raises DataError: other examples or other gold answers on one side, fewer than two ids.
+    """
+    check_same_examples({"the first run": first, "the second run": second})
+    ids = len({one.id for one in first})
+    if ids < 2:
+        raise DataError(f"a comparison needs at least 2 question ids, got {ids}")
+    groups = groups_of((one.question_language, one.context_language) for one in first)
+    samples = [
+        [group for group in groups if (group.scope == "xlt") is diagonal]
+        for diagonal in (False, True)
+    ]
+    differences: list[Difference] = []
+    for metric, sample in product(METRICS, filter(None, samples)):
+        pairs = sorted({pair for group in sample for pair in group.pairs})
+        before, after = (_sums(side, metric).restricted(pairs) for side in (first, second))
+        member_PG = before.members([group.pairs for group in sample])
+        change = Sums(before.pairs, after.sum_IP - before.sum_IP, before.count_IP)
+        resampled_RG = bootstrap(change, member_PG, resamples=resamples, seed=seed)
+        tests = _test_ids(change, member_PG, resampled_RG)
+        differences += _differences(
+            metric, sample, before.means(member_PG), after.means(member_PG), tests
+        )
+    return Comparison("question ids", (ids, ids), tuple(differences), _wilcoxon(differences))
+
+
+def compare_seeds(first: Sequence[Scores], second: Sequence[Scores]) -> Comparison:
+    """Two groups of readers that differ in their seeds alone: Welch's t-test over the seeds.
+
+    Raises DataError: fewer than two seeds on a side, scores over other pairs or of more examples.
+    """
+    for side, scores in (("first", first), ("second", second)):
+        if len(scores) < 2:
+            raise DataError(f"the {side} group must have at least 2 seeds, got {len(scores)}")
+    groups = check_same_pairs([*first, *second])
+    differences: list[Difference] = []
+    for metric in METRICS:
+        one_SG, other_SG = (means_of_seeds(side, groups, metric) for side in (first, second))
+        tests = _Tests(*welch(other_SG, one_SG))
+        means = one_SG.mean(axis=0), other_SG.mean(axis=0)
+        differences += _differences(metric, groups, *means, tests)
+    units = len(first), len(second)
+    return Comparison("seeds", units, tuple(differences), _wilcoxon(differences))
+
+
+def holm(p_values: Sequence[float] | np.ndarray) -> np.ndarray:
+    """p-values after Holm's step-down correction (1979), in their order.
+
+    Of true null hypotheses one or more falls below alpha in at most a share alpha of the cases.
+    """
+    p = np.asarray(p_values, float)
+    order = np.argsort(p, kind="stable")
+    stepped = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
+    corrected = np.empty_like(p)
+    corrected[order] = np.minimum(stepped, 1)
+    return corrected
+
+
+def welch(
+    sample_SG: np.ndarray, other_SG: np.ndarray, alternative: Alternative = "two-sided"
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Welch's t-test of each column: the 95 % interval of `sample` less `other`, low and high, and
+    p: each (G,). Where neither side has any spread, p is 1 for equal means and else 0 or 1.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # of columns without spread
+        test = stats.ttest_ind(sample_SG, other_SG, equal_var=False, alternative=alternative)
+        low_G, high_G = test.confidence_interval(LEVEL)
+    return low_G, high_G, np.where(np.isnan(test.pvalue), 1.0, test.pvalue)
+
+
+def groups_of(pairs: Iterable[Pair]) -> list[Group]:
+    """Every score that has a difference of its own: macro means, languages, single pairs."""
+    present = sorted(set(pairs))
+    diagonal = tuple(pair for pair in present if pair[0] == pair[1])
+    languages = [
+        Group(scope, name, tuple(pair for pair in present if pair[side] == name))
+        for side, scope in enumerate(("question", "context"))
+        for name in sorted({pair[side] for pair in present})
+    ]
+    return [
+        Group("gxlt", "", tuple(present)),
+        *([Group("xlt", "", diagonal)] if diagonal else []),
+        *languages,
+        *(Group("pair", "-".join(pair), (pair,)) for pair in present),
+    ]
+
+
+def check_same_pairs(seeds: Sequence[Scores]) -> list[Group]:
+    """The groups of pairs that all of `seeds` have scores for.
+
+    Raises DataError: scores over other pairs, or of another number of examples in a pair.
+    """
+    expected, *others = ({name: one.n for name, one in scores.pairs.items()} for scores in seeds)
+    for other in others:
+        if other != expected:
+            name = min(dict(expected.items() ^ other.items()))
+            raise DataError(
+                f"seeds must be scored on the same examples: of the pair {name} one has "
+                f"{expected.get(name, 0)}, another {other.get(name, 0)}"
+            )
+    scores = seeds[0]
+    every = product(scores.question_languages, scores.context_languages)
+    return groups_of(pair for pair in every if "-".join(pair) in scores.pairs)
+
+
+def means_of_seeds(seeds: Sequence[Scores], groups: Sequence[Group], metric: str) -> np.ndarray:
+    """The mean of each group's pairs, for each seed: (S, G), 0 to 100."""
+    return np.array(
+        [
+            [
+                np.mean([getattr(scores.pairs["-".join(pair)], metric) for pair in group.pairs])
+                for group in groups
+            ]
+            for scores in seeds
+        ]
+    )
+
+
+def _sums(example_scores: Sequence[ExampleScore], metric: str) -> Sums:
+    keys = [(one.id, (one.question_language, one.context_language)) for one in example_scores]
+    return Sums.of(keys, 100 * np.array([getattr(one, metric) for one in example_scores]))
+
+
+def _test_ids(change: Sums, member_PG: np.ndarray, resampled_RG: np.ndarray) -> _Tests:
+    values = [values_of_ids(change, member_P) for member_P in member_PG.T]
+    tail = 100 * (1 - LEVEL) / 2
+    low_G, high_G = np.nanpercentile(resampled_RG, [tail, 100 - tail], axis=0)
+    alone_G = np.array([len(one) < 2 for one in values])
+    low_G[alone_G] = high_G[alone_G] = np.nan
+    return _Tests(low_G, high_G, np.array([_p_value(one) for one in values]))
+
+
+def _p_value(values: np.ndarray) -> float:
+    """Of a mean of 0: the t-test; where all values are one, which has no t, the sign test."""
+    if np.ptp(values) > ROUNDING:
+        return float(stats.ttest_1samp(values, 0).pvalue)
+    changed = len(values) if abs(values[0]) > ROUNDING else 0
+    return float(stats.binomtest(changed, changed).pvalue) if changed else 1.0
+
+
+def _differences(
+    metric: str, groups: Sequence[Group], first_G: np.ndarray, second_G: np.ndarray, tests: _Tests
+) -> list[Difference]:
+    corrected = np.empty(len(groups))
+    for scope in {group.scope for group in groups}:
+        family = [row for row, group in enumerate(groups) if group.scope == scope]
+        corrected[family] = holm(tests.p_G[family])
+    columns = (first_G, second_G, *tests, corrected)
+    rows = np.stack(columns, axis=1).tolist()
+    return [
+        Difference(metric, group.scope, group.name, *row)
+        for group, row in zip(groups, rows, strict=True)
+    ]
+
+
+def _wilcoxon(differences: Sequence[Difference]) -> dict[str, float]:
+    """Over the means of the pairs, for each metric; without any change 1."""
+    p_values = {}
+    for metric in METRICS:
+        pairs = [one for one in differences if (one.scope, one.metric) == ("pair", metric)]
+        changes = np.array([one.difference for one in pairs])
+        changes[np.abs(changes) <= ROUNDING] = 0
+        p_values[metric] = float(stats.wilcoxon(changes).pvalue) if changes.any() else 1.0
+    return p_values
