@@ -27,7 +27,8 @@ from xmrc.learning.model import MASKED, SpanLogits, span_logits
 from xmrc.settings import DistillSettings
 
 ORDER = [3, 1, 0, 2]
-KINDS, VARIANTS = sorted(DIVERGENCES), sorted(PRECISIONS)
+KINDS = sorted(DIVERGENCES)
+VARIANTS = sorted(set(PRECISIONS) - {"per_example"})  # those with one coefficient a batch
 
 
 def losses(
@@ -183,6 +184,25 @@ def test_padding_and_filler_rows_change_no_coefficient(variant: str) -> None:
     assert coefficient_of(settings, teacher, [filled], 2) == [pytest.approx(of_two, abs=1e-12)]
 
 
+@pytest.mark.parametrize(("k", "delta"), [(10, 5), (3, 1), (50, 3)])
+def test_each_example_may_have_a_coefficient_of_its_own(k: int, delta: int) -> None:
+    """Whatever stands beside it in the batch, or pads it."""
+    distillation = Distillation(DistillSettings(variant="per_example", k=k, delta=delta))
+    batch = random_batch(24)
+    teacher = random_logits(batch, 25)
+    distillation.start_generation(LookupReader(teacher))
+    expected = [
+        plain_method.coefficient([window], [targets], k, delta, "first_hit")
+        for window, targets in zip(rows_of(teacher, batch), targets_of(batch), strict=True)
+    ]
+    for division in ([[0, 1, 2, 3]], [[3], [0, 2], [1]]):
+        parts = [reordered(batch, rows) for rows in division]
+        guidances = distillation.guide(parts, len(batch))
+        for rows, guidance in zip(division, guidances, strict=True):
+            own = [expected[row] for row in rows]
+            assert guidance.coefficient.tolist() == pytest.approx(own, abs=1e-9)
+
+
 def test_a_number_is_its_own_coefficient() -> None:
     batch = random_batch(21)
     parts = [reordered(batch, [0, 1]), reordered(batch, [2, 3])]
@@ -261,7 +281,7 @@ def test_a_restored_teacher_is_the_one_that_was_written_not_the_student(batch: B
     assert not any(weight.requires_grad for weight in after._teacher.parameters())
 
 
-@pytest.mark.parametrize("name", VARIANTS)
+@pytest.mark.parametrize("name", sorted(PRECISIONS))
 def test_the_settings_accept_every_name_of_the_tables(name: str) -> None:
     for kind in KINDS:
         settings = DistillSettings(variant=name, divergence=kind)

@@ -118,7 +118,7 @@ def test_a_study_is_frozen_and_travels(study_file):
         ("settings.objective.distill.coefficient=-0.1", "settings.objective.distill.coefficient must be a number of at least 0, or map, got -0.1"),
         ("settings.objective.distill.coefficient=MAP", "must be a number of at least 0, or map, got MAP"),
         ("settings.objective.distill.coefficient=true", "must be a number of at least 0, or map, got true"),
-        ("settings.objective.distill.variant=per", "must be first_hit or average_precision, got per"),
+        ("settings.objective.distill.variant=per", "must be first_hit, average_precision or per_example, got per"),
         ("settings.data.ntl=-1", "settings.data.ntl must be at least 0, got -1"),
         ("settings.data.limit=0", "settings.data.limit must be at least 1, got 0"),
         ("settings.data.languages=[]", "settings.data.languages must not be empty, got []"),

@@ -40,15 +40,19 @@ DIVERGENCES: dict[str, Divergence] = {
     "reverse": reverse_kl,
     "symmetric": symmetric_kl,
 }
-PRECISIONS = {"first_hit": first_hit, "average_precision": average_precision}
+PRECISIONS = {  # `per_example`: each window's KL counts by its own first hit (ours)
+    "first_hit": first_hit,
+    "average_precision": average_precision,
+    "per_example": first_hit,
+}
 
 
 @dataclass(frozen=True)
 class Guidance:
-    """What the teacher says of one micro-batch, and how much it counts in the whole batch."""
+    """What the teacher says of one micro-batch, and how much that counts."""
 
     logits: SpanLogits
-    coefficient: Tensor  # c_kl, a scalar on the device
+    coefficient: Tensor  # c_kl, on the device: of the whole batch, or of each window (B,)
 
 
 class Distillation:
@@ -71,8 +75,8 @@ class Distillation:
         """
         assert self._teacher is not None, "start_generation comes first"
         logits = [span_logits(self._teacher, batch) for batch in batches]
-        coefficient = self._coefficient(logits, batches, window_count)
-        return [Guidance(of_batch, coefficient) for of_batch in logits]
+        coefficients = self._coefficients(logits, batches, window_count)
+        return [Guidance(*pair) for pair in zip(logits, coefficients, strict=True)]
 
     def loss(self, student: SpanLogits, guidance: Guidance) -> Tensor:
         """T^2 KL between teacher and student at temperature T, mean of start and end, (B,)."""
@@ -97,16 +101,21 @@ class Distillation:
         student_log_BL = torch.log_softmax(student_BL / temperature, dim=-1)
         return temperature**2 * self._divergence(teacher_log_BL, student_log_BL)
 
-    def _coefficient(
+    def _coefficients(
         self, logits: Sequence[SpanLogits], batches: Sequence[Batch], window_count: int
-    ) -> Tensor:
+    ) -> list[Tensor]:
         if self.settings.coefficient != "map":
-            return logits[0].start_BL.new_tensor(float(self.settings.coefficient))
-        values = [
-            (self._precision(of_batch, batch) * batch.weights_B).sum()
-            for of_batch, batch in zip(logits, batches, strict=True)
+            fixed = logits[0].start_BL.new_full((), float(self.settings.coefficient))
+            return [fixed] * len(batches)
+        of_windows = [self._precision(*pair) for pair in zip(logits, batches, strict=True)]
+        if self.settings.variant == "per_example":
+            return of_windows
+        sums = [
+            (precision_B * batch.weights_B).sum()
+            for precision_B, batch in zip(of_windows, batches, strict=True)
         ]
-        return sum_over_workers(torch.stack(values).sum()) / window_count
+        mean = sum_over_workers(torch.stack(sums).sum()) / window_count
+        return [mean] * len(batches)
 
     def _precision(self, logits: SpanLogits, batch: Batch) -> Tensor:
         """mAP@k of each window: the mean over its start and its end ([SKD] eq. 5 and 6)."""

@@ -144,8 +144,6 @@ class Training:
                 (parts["loss"] * self.place.world_size).backward()
             for name, value in parts.items():
                 sums[name] = sums.get(name, 0) + value.detach()
-        if guidances[0] is not None:
-            sums["c_kl"] = guidances[0].coefficient / self.place.world_size
         return sums
 
     def _communication(self, *, last: bool) -> contextlib.AbstractContextManager[Any]:

@@ -50,9 +50,13 @@ class Objective:
         loss_span = share(self._span_loss(student, batch))
         if self._distillation is None or guidance is None:
             return {"loss": loss_span, "loss_span": loss_span}
-        loss_kl = share(self._distillation.loss(student, guidance))
-        loss = loss_span + guidance.coefficient * loss_kl
-        return {"loss": loss, "loss_span": loss_span, "loss_kl": loss_kl}
+        kl_B = self._distillation.loss(student, guidance)
+        return {
+            "loss": loss_span + share(guidance.coefficient * kl_B),
+            "loss_span": loss_span,
+            "loss_kl": share(kl_B),
+            "c_kl": share(guidance.coefficient.expand_as(kl_B)),
+        }
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint needs beside the student."""

@@ -122,7 +122,7 @@ class DistillSettings(Section):
     coefficient: Coefficient = (
         "map"  # c_kl: fixed, or from the teacher's mAP@k; 0 = no distillation
     )
-    variant: Literal["first_hit", "average_precision"] = "first_hit"
+    variant: Literal["first_hit", "average_precision", "per_example"] = "first_hit"
     k: Count = 10  # positions of the teacher that are ranked
     delta: Count = 5  # tokens around the target that are relevant
     temperature: Positive = 2.0
