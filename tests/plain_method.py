@@ -7,6 +7,8 @@ learning compare with. Logits are those of a window's tokens alone: nothing here
 import math
 from collections.abc import Sequence
 
+from xmrc.settings import DistillSettings
+
 Logits = Sequence[float]
 
 
@@ -59,6 +61,21 @@ def coefficient(
         for logits, target in zip(window, golds, strict=True)
     ]
     return math.fsum(values) / len(values)
+
+
+def coefficients(
+    teachers: Sequence[tuple[Logits, Logits]],
+    targets: Sequence[tuple[int, int]],
+    distill: DistillSettings,
+) -> list[float]:
+    """What each window's divergence is multiplied with."""
+    if distill.coefficient != "map":
+        return [distill.coefficient] * len(teachers)
+    k, delta = distill.k, distill.delta
+    if distill.variant == "per_example":  # a batch of its own
+        pairs = zip(teachers, targets, strict=True)
+        return [coefficient([window], [golds], k, delta, "first_hit") for window, golds in pairs]
+    return [coefficient(teachers, targets, k, delta, distill.variant)] * len(teachers)
 
 
 def _kl(p: Sequence[float], q: Sequence[float]) -> float:

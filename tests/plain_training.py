@@ -71,18 +71,18 @@ def _loss(
     with torch.no_grad():
         taught = [_read(teacher, windows, row) for row in rows]
     divergences = [
-        _forward_kl(guide, learner, distill.temperature)
+        (
+            _forward_kl(guides[0], learners[0], distill)
+            + _forward_kl(guides[1], learners[1], distill)
+        )
+        / 2
         for guides, learners in zip(taught, read, strict=True)
-        for guide, learner in zip(guides, learners, strict=True)
     ]
-    kl = torch.stack(divergences).mean()
-    c_kl = _coefficient(taught, targets, distill)
-    return {
-        "loss": span + c_kl * kl,
-        "loss_span": span,
-        "loss_kl": kl,
-        "c_kl": span.new_tensor(c_kl),
-    }
+    teachers = [(starts.tolist(), ends.tolist()) for starts, ends in taught]
+    c_kl = span.new_tensor(plain_method.coefficients(teachers, targets, distill))
+    kl = torch.stack(divergences)
+    loss = span + (c_kl * kl).mean()
+    return {"loss": loss, "loss_span": span, "loss_kl": kl.mean(), "c_kl": c_kl.mean()}
 
 
 def _read(reader: nn.Module, windows: Windows, row: int) -> tuple[Tensor, Tensor]:
@@ -92,20 +92,11 @@ def _read(reader: nn.Module, windows: Windows, row: int) -> tuple[Tensor, Tensor
     return output.start_logits[0], output.end_logits[0]
 
 
-def _forward_kl(teacher_L: Tensor, student_L: Tensor, temperature: float) -> Tensor:
-    log_teacher_L = torch.log_softmax(teacher_L / temperature, 0)
-    log_student_L = torch.log_softmax(student_L / temperature, 0)
+def _forward_kl(teacher_L: Tensor, student_L: Tensor, distill: DistillSettings) -> Tensor:
+    log_teacher_L = torch.log_softmax(teacher_L / distill.temperature, 0)
+    log_student_L = torch.log_softmax(student_L / distill.temperature, 0)
     kl = F.kl_div(log_student_L, log_teacher_L, reduction="sum", log_target=True)
-    return temperature**2 * kl
-
-
-def _coefficient(
-    taught: list[tuple[Tensor, Tensor]], targets: list[tuple[int, int]], distill: DistillSettings
-) -> float:
-    if distill.coefficient != "map":
-        return distill.coefficient
-    teachers = [(starts.tolist(), ends.tolist()) for starts, ends in taught]
-    return plain_method.coefficient(teachers, targets, distill.k, distill.delta, distill.variant)
+    return distill.temperature**2 * kl
 
 
 def _learning_rate(step: int, steps: int, settings: TrainingSettings) -> float:

@@ -29,6 +29,7 @@ SIZE = WindowSize(max_length=36, max_question_tokens=6, stride=5)
 CE = ObjectiveSettings()
 SKD_NUMBER = ObjectiveSettings(distill=DistillSettings(coefficient=0.7))
 SKD_MAP = ObjectiveSettings(distill=DistillSettings(coefficient="map"))
+SKD_PER_EXAMPLE = ObjectiveSettings(distill=DistillSettings(variant="per_example"))
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from tiny_training import (
     CE,
     SKD_MAP,
     SKD_NUMBER,
+    SKD_PER_EXAMPLE,
     Outcome,
     Setting,
     make_folder,
@@ -79,7 +80,9 @@ def test_training_is_adamw_over_the_mean_of_the_windows(
     assert_like_plain_training(with_training(PLAIN, **changes), folder)
 
 
-@pytest.mark.parametrize("objective", [SKD_NUMBER, SKD_MAP], ids=["number", "map"])
+@pytest.mark.parametrize(
+    "objective", [SKD_NUMBER, SKD_MAP, SKD_PER_EXAMPLE], ids=["number", "map", "per_example"]
+)
 def test_training_distils_from_the_student_of_the_epochs_start(
     objective: ObjectiveSettings, folder: Path
 ) -> None:

@@ -13,6 +13,7 @@ from tiny_training import (
     CE,
     SKD_MAP,
     SKD_NUMBER,
+    SKD_PER_EXAMPLE,
     Outcome,
     Setting,
     make_folder,
@@ -35,6 +36,7 @@ OBJECTIVES = {
     "number": SKD_NUMBER,
     "map": SKD_MAP,
     "average_precision": PRECISION,
+    "per_example": SKD_PER_EXAMPLE,
 }
 MAX_TOKENS = {"whole": None, "two": 80, "four": 1}  # of a micro-batch
 PIECES = {"whole": 1, "two": 2, "four": 4}  # of a batch of four windows
