@@ -31,6 +31,7 @@ class Batch:
     weights_B: torch.Tensor  # float32: 1; 0 for a filler row
     question_B: torch.Tensor  # int64: the same for the same question id, in whatever language
     window_B: torch.Tensor  # int64: row in the Windows
+    candidates_BK2: torch.Tensor | None = None  # int64: a base's best spans, -1 absent; if mined
 
     def __len__(self) -> int:
         return len(self.window_B)

@@ -5,6 +5,7 @@ Shapes: B windows, L tokens, K candidates, N windows of one worker.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -37,6 +38,14 @@ class WindowSpans:
     score_NK: np.ndarray  # raw s_i + e_j
 
 
+class TokenSpans(NamedTuple):
+    """The best spans of some windows, as positions in the window; absent ones at -1."""
+
+    start_NK: np.ndarray
+    end_NK: np.ndarray  # the last token of the span
+    score_NK: np.ndarray  # raw s_i + e_j
+
+
 def predict(
     model: nn.Module,
     windows: Windows,
@@ -57,7 +66,6 @@ def predict(
     return merge(windows, gather_from_workers(mine), n_best)
 
 
-@torch.inference_mode()
 def read_windows(
     model: nn.Module,
     windows: Windows,
@@ -69,21 +77,37 @@ def read_windows(
     progress: Progress = in_silence,
 ) -> WindowSpans:
     """Run the reader over this worker's share of the windows, long ones first."""
+    rows_N = np.argsort(-windows.lengths, kind="stable")[rank::world_size]
+    found = read_tables(
+        model, windows, rows_N, n_best=n_best, precision=precision, progress=progress
+    )
+    characters = windows.characters(rows_N[:, None], found.start_NK, found.end_NK)
+    return WindowSpans(rows_N, *characters, found.score_NK)
+
+
+@torch.inference_mode()
+def read_tables(
+    model: nn.Module,
+    windows: Windows,
+    rows_N: np.ndarray,
+    *,
+    n_best: int,
+    precision: str,
+    progress: Progress = in_silence,
+) -> TokenSpans:
+    """The reader's best spans of these windows, which come longest first."""
     device = next(model.parameters()).device
-    longest_first = np.argsort(-windows.lengths, kind="stable")[rank::world_size]
     model.eval()
     tables, done = [], 0
-    for rows in micro_batches(longest_first, windows.lengths, TOKENS_AT_ONCE[device.type]):
+    for rows in micro_batches(rows_N, windows.lengths, TOKENS_AT_ONCE[device.type]):
         if len(rows) > 0:  # a worker may have no window at all
             tables.append(_read(model, windows.batch(rows).to(device), n_best, precision))
-            progress(done := done + len(rows), len(longest_first))
-    starts_NK = _stack([table.start_BK for table in tables], n_best)
-    ends_NK = _stack([table.end_BK for table in tables], n_best)
-    scores_NK = _stack([table.score_BK for table in tables], n_best)
-    start_chars_NK, end_chars_NK = windows.characters(
-        longest_first[:, None], starts_NK.astype(np.int64), ends_NK.astype(np.int64)
+            progress(done := done + len(rows), len(rows_N))
+    return TokenSpans(
+        _stack([table.start_BK for table in tables], n_best).astype(np.int64),
+        _stack([table.end_BK for table in tables], n_best).astype(np.int64),
+        _stack([table.score_BK for table in tables], n_best),
     )
-    return WindowSpans(longest_first, start_chars_NK, end_chars_NK, scores_NK)
 
 
 def _read(model: nn.Module, batch: Batch, n_best: int, precision: str) -> SpanTable:
