@@ -6,7 +6,6 @@ windows. Readers are float64 unless a test is about float32.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from transformers import AutoTokenizer, BertConfig, BertForQuestionAnswering
 from xmrc.data.cache import Cache
 from xmrc.data.examples import Answer, Example
 from xmrc.data.features import Windows, WindowSize, make_windows, tokenize_texts
+from xmrc.learning.distributed import gather_from_workers, sum_over_workers
 from xmrc.learning.loop import Evaluation, Place, Training
 from xmrc.learning.objective import Objective
 from xmrc.settings import DistillSettings, ObjectiveSettings, TrainingSettings
@@ -155,20 +155,33 @@ def run_alone(folder: Path, setting: Setting, **options: Any) -> Outcome:
     return outcome_of(training, evaluations)
 
 
-def run_on_workers(
-    folder: Path, settings: Sequence[Setting], world_size: int
-) -> list[list[Outcome]]:
-    """Each training in real processes that join their gradients; outcomes by rank, by setting."""
-    torch.multiprocessing.spawn(_work, (world_size, folder, settings), nprocs=world_size)
+def run_on_worker(folder: Path, setting: Setting, place: Place) -> Outcome:
+    """One worker's part of the training, joined with the others'."""
+    return run_alone(folder, setting, place=place, wrap=DistributedDataParallel)
+
+
+def sum_and_gather(place: Place) -> tuple[Tensor, Tensor, list[Any]]:
+    """What all workers make of one's number and object; the number again."""
+    own = torch.tensor(1.0 + place.rank)
+    return sum_over_workers(own), own, gather_from_workers({"rank": place.rank})
+
+
+def on_workers(
+    folder: Path, tasks: Sequence[Callable[[Place], Any]], world_size: int
+) -> list[list[Any]]:
+    """Run each task in real processes with real collectives; results by rank, by task."""
+    torch.multiprocessing.spawn(_work, (world_size, folder, tasks), nprocs=world_size)
     return [
-        torch.load(folder / f"outcomes-{rank}.pt", weights_only=False) for rank in range(world_size)
+        torch.load(folder / f"results-{rank}.pt", weights_only=False) for rank in range(world_size)
     ]
 
 
-def _work(rank: int, world_size: int, folder: Path, settings: Sequence[Setting]) -> None:
+def _work(
+    rank: int, world_size: int, folder: Path, tasks: Sequence[Callable[[Place], Any]]
+) -> None:
     torch.set_num_threads(1)
     meeting = f"file://{folder / 'meeting'}"
     dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=world_size)
-    run = partial(run_alone, place=Place(rank, world_size), wrap=DistributedDataParallel)
-    torch.save([run(folder, setting) for setting in settings], folder / f"outcomes-{rank}.pt")
+    results = [task(Place(rank, world_size)) for task in tasks]
+    torch.save(results, folder / f"results-{rank}.pt")
     dist.destroy_process_group()

@@ -5,10 +5,13 @@ a single window, so that one of two workers has nothing but a filler row.
 """
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from tiny_jobs import Recorder, quiet_job, run_job, run_job_on_worker
 from tiny_training import (
     CE,
     SKD_MAP,
@@ -17,8 +20,10 @@ from tiny_training import (
     Outcome,
     Setting,
     make_folder,
+    on_workers,
     run_alone,
-    run_on_workers,
+    run_on_worker,
+    sum_and_gather,
     tiny_windows,
 )
 
@@ -60,10 +65,16 @@ def alone(folder: Path) -> dict[str, Outcome]:
 
 
 @pytest.fixture(scope="module")
-def on_two(folder: Path) -> list[dict[tuple[str, str], Outcome]]:
-    """Two workers, with whole and with divided shares; by rank."""
-    outcomes = run_on_workers(folder, [setting(*case) for case in CASES], world_size=2)
-    return [dict(zip(CASES, of_rank, strict=True)) for of_rank in outcomes]
+def results(folder: Path) -> list[list[Any]]:
+    """All that two workers are asked to do here, in the order of these tasks, by rank."""
+    tasks = [partial(run_on_worker, folder, setting(*case)) for case in CASES]
+    return on_workers(folder, [*tasks, sum_and_gather, partial(run_job_on_worker, folder)], 2)
+
+
+@pytest.fixture(scope="module")
+def on_two(results: list[list[Any]]) -> list[dict[tuple[str, str], Outcome]]:
+    """Trainings on two workers, with whole and with divided shares; by rank."""
+    return [dict(zip(CASES, of_rank, strict=False)) for of_rank in results]
 
 
 def assert_same_steps(found: Outcome, expected: Outcome) -> None:
@@ -130,3 +141,31 @@ def test_other_noise_on_each_worker(folder: Path) -> None:
         for rank in (0, 1)
     ]
     assert outcomes[0].history != outcomes[1].history
+
+
+def test_sums_and_lists_are_over_all_workers_and_alone_the_worker_itself(
+    results: list[list[Any]],
+) -> None:
+    for of_rank in results:
+        total, own, everybody = of_rank[-2]
+        assert total.item() == 1.0 + 2.0
+        assert everybody == [{"rank": 0}, {"rank": 1}]
+    assert [of_rank[-2][1].item() for of_rank in results] == [1.0, 2.0]  # the part stays a part
+    total, own, everybody = sum_and_gather(Place())
+    assert total.item() == own.item() == 1.0
+    assert everybody == [{"rank": 0}]
+
+
+def test_a_job_on_two_workers_reports_what_one_does(
+    results: list[list[Any]], folder: Path, tmp_path: Path
+) -> None:
+    """In float32, so to its rounding; without dropout; each worker reads half of the selection."""
+    first, second = (of_rank[-1] for of_rank in results)
+    assert first.reports == second.reports
+    assert all(path is not None for path in first.checkpoints)
+    assert second.checkpoints == [None] * len(first.checkpoints)
+    alone = run_job(quiet_job(folder), Recorder(tmp_path))
+    for found, expected in zip(
+        first.reports[-1]["history"], alone.reports[-1]["history"], strict=True
+    ):
+        assert found == pytest.approx(expected, abs=1e-3)

@@ -1,0 +1,212 @@
+"""A whole training without a cluster: what is reported, what a checkpoint holds, going on."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tiny_jobs import FACTS, LANGUAGES, Recorder, run_job, tiny_job
+from transformers import AutoModelForQuestionAnswering, AutoTokenizer
+
+from xmrc.data.frozen import thaw
+from xmrc.errors import SettingsError
+from xmrc.learning.evaluation import ReadingJob, predictions_from, read_share
+from xmrc.learning.job import HISTORY, MODEL, STATE, CrossLingualSampling, training_windows
+from xmrc.learning.model import load_tokenizer
+from xmrc.learning.reader import read_size
+from xmrc.scoring.matrix import score
+
+STEPS = [2, 4, 6, 8, 10, 12]  # 6 questions, 4 pairs each, 6 at a time: 4 steps an epoch
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("job")
+
+
+@pytest.fixture(scope="module")
+def whole(folder: Path) -> Recorder:
+    """The job, from start to end."""
+    kept = folder / "whole"
+    kept.mkdir()
+    return run_job(tiny_job(folder), Recorder(kept))
+
+
+def weights_of(checkpoint: Path | None) -> dict[str, torch.Tensor]:
+    assert checkpoint is not None
+    return AutoModelForQuestionAnswering.from_pretrained(checkpoint / MODEL).state_dict()
+
+
+# Reports
+
+
+def test_every_evaluation_is_reported_with_all_before_it(whole: Recorder) -> None:
+    assert [each["step"] for each in whole.reports] == STEPS
+    assert [each["epoch"] for each in whole.reports] == [0.5, 1.0, 1.5, 2.0, 2.5, 3.0]
+    assert [each["evaluation"] for each in whole.reports] == [1, 2, 3, 4, 5, 6]
+    for number, metrics in enumerate(whole.reports, 1):
+        history = metrics["history"]
+        assert len(history) == number
+        assert metrics["evaluations"] == 6
+        assert {name: metrics[name] for name in history[-1]} == history[-1]
+        assert history[:-1] == whole.reports[number - 2]["history"] * (number > 1)
+        assert metrics["best"] == max(row["gxlt_f1"] for row in history)
+        json.dumps(metrics)  # plain numbers travel anywhere
+
+
+def test_a_report_has_the_losses_and_the_scores(whole: Recorder) -> None:
+    names = {"loss", "loss_span", "loss_kl", "c_kl", "gxlt_f1", "gxlt_em", "xlt_f1", "xlt_em"}
+    for row in whole.reports[-1]["history"]:
+        assert names <= row.keys()
+        assert not any(name.startswith("topk") for name in row)  # one answer is all that is read
+        assert 0 <= row["gxlt_em"] <= row["gxlt_f1"] <= 100
+        assert 0 <= row["c_kl"] <= 1
+    assert whole.reports[-1]["loss_span"] < whole.reports[0]["loss_span"]
+
+
+def test_a_job_without_selection_reports_losses_alone(folder: Path, tmp_path: Path) -> None:
+    recorder = run_job(tiny_job(folder, select=None, metric=None), Recorder(tmp_path))
+    assert [each["step"] for each in recorder.reports] == STEPS
+    assert "best" not in recorder.reports[-1]
+    assert not any("f1" in name for name in recorder.reports[-1])
+
+
+def test_the_same_job_gives_the_same_reader(folder: Path, whole: Recorder, tmp_path: Path) -> None:
+    again = run_job(tiny_job(folder), Recorder(tmp_path))
+    assert again.reports == whole.reports
+    expected = weights_of(whole.checkpoints[-1])
+    for name, weight in weights_of(again.checkpoints[-1]).items():
+        assert torch.equal(weight, expected[name])
+
+
+def test_another_seed_gives_another_reader(folder: Path, whole: Recorder, tmp_path: Path) -> None:
+    job = tiny_job(folder)
+    other = replace(job, training=job.training.model_copy(update={"seed": 4}))
+    recorder = run_job(other, Recorder(tmp_path))
+    assert recorder.reports[-1]["loss"] != whole.reports[-1]["loss"]
+
+
+# Training data
+
+
+@pytest.mark.parametrize("ntl", [0, 1, 2, 5])
+def test_pairs_are_sampled_over_languages(ntl: int, folder: Path) -> None:
+    sampling = CrossLingualSampling(LANGUAGES, "en", ntl)
+    windows = windows_of_job(folder, sampling=sampling)
+    languages = 1 + min(ntl, 2)
+    assert len(windows.examples) == len(FACTS) * languages**2
+    by_id = {example.id: set[str]() for example in windows.examples}
+    for example in windows.examples:
+        by_id[example.id] |= {example.question_language, example.context_language}
+    assert all("en" in drawn and len(drawn) == languages for drawn in by_id.values())
+
+
+def test_without_sampling_the_examples_are_taken_as_they_are(folder: Path) -> None:
+    job = tiny_job(folder, sampling=None)
+    assert list(windows_of_job(folder, sampling=None).examples) == thaw(job.train)
+
+
+def test_the_seed_draws_the_languages(folder: Path) -> None:
+    job = tiny_job(folder)
+    draws = []
+    for seed in (3, 3, 4):
+        training = job.training.model_copy(update={"seed": seed})
+        draws.append(list(windows_of_job(folder, training=training).examples))
+    assert draws[0] == draws[1] != draws[2]
+
+
+def windows_of_job(folder: Path, **changes: Any) -> Any:
+    job = tiny_job(folder, **changes)
+    return training_windows(job, load_tokenizer(job.start))
+
+
+def test_windows_longer_than_the_positions_are_refused_before_training(
+    folder: Path, tmp_path: Path
+) -> None:
+    job = tiny_job(folder)
+    recorder = Recorder(tmp_path)
+    with pytest.raises(SettingsError, match=r"settings\.data\.max_length must be at most 400"):
+        run_job(replace(job, size=replace(job.size, max_length=401)), recorder)
+    assert recorder.reports == []
+
+
+# Checkpoints
+
+
+def test_a_checkpoint_opens_with_the_auto_classes_and_answers(whole: Recorder) -> None:
+    last = whole.checkpoints[-1]
+    assert last is not None
+    assert sorted(path.name for path in last.iterdir()) == sorted([MODEL, STATE, HISTORY])
+    assert (last / MODEL / "model.safetensors").is_file()
+    model = AutoModelForQuestionAnswering.from_pretrained(last / MODEL)
+    tokenizer = AutoTokenizer.from_pretrained(last / MODEL)
+    question, context = "In which city does Ada live?", "For many years Ada has lived in Rome."
+    with torch.no_grad():
+        output = model(**tokenizer(question, context, return_tensors="pt"))
+    assert output.start_logits.isfinite().all()
+    assert json.loads((last / HISTORY).read_text()) == whole.reports[-1]["history"]
+
+
+def test_a_checkpoint_is_the_reader_whose_scores_were_reported(
+    folder: Path, whole: Recorder
+) -> None:
+    job = tiny_job(folder)
+    assert job.select is not None
+    examples = thaw(job.select)
+    for checkpoint, metrics in zip(whole.checkpoints, whole.reports, strict=True):
+        assert checkpoint is not None
+        model = str(checkpoint / MODEL)
+        assert read_size(model) == job.size
+        reading = ReadingJob(model, job.select, job.size, "fp32", job.cache, threads=1)
+        scores = score(
+            examples, predictions_from(reading, examples, [read_share(reading, 0, 1)])
+        ).metrics
+        assert scores["gxlt_f1"] == pytest.approx(metrics["gxlt_f1"], abs=1e-9)
+        assert scores["xlt_em"] == pytest.approx(metrics["xlt_em"], abs=1e-9)
+
+
+# Going on
+
+
+class StoppedError(Exception):
+    """The process is gone."""
+
+
+class Stopping(Recorder):
+    """A recorder whose process ends after some reports."""
+
+    last = 0
+
+    def report(self, metrics: dict[str, Any], checkpoint: Path | None) -> None:
+        super().report(metrics, checkpoint)
+        if len(self.reports) == self.last:
+            raise StoppedError
+
+
+@pytest.mark.parametrize("last", [1, 3, 4])
+def test_a_job_that_was_stopped_goes_on_as_if_it_had_not_been(
+    last: int, folder: Path, whole: Recorder, tmp_path: Path
+) -> None:
+    (tmp_path / "before").mkdir()
+    (tmp_path / "after").mkdir()
+    stopping = Stopping(tmp_path / "before")
+    stopping.last = last
+    with pytest.raises(StoppedError):
+        run_job(tiny_job(folder), stopping)
+    resumed = run_job(
+        tiny_job(folder), Recorder(tmp_path / "after", resume_from=stopping.checkpoints[-1])
+    )
+    assert stopping.reports + resumed.reports == whole.reports
+    expected = weights_of(whole.checkpoints[-1])
+    for name, weight in weights_of(resumed.checkpoints[-1]).items():
+        assert torch.equal(weight, expected[name])
+
+
+def test_a_finished_job_reports_what_it_had_reported_and_trains_no_more(
+    folder: Path, whole: Recorder, tmp_path: Path
+) -> None:
+    again = run_job(tiny_job(folder), Recorder(tmp_path, resume_from=whole.checkpoints[-1]))
+    assert again.reports == [whole.reports[-1]]
+    assert again.checkpoints == [None]

@@ -1,0 +1,116 @@
+"""Small training jobs without a cluster. In: a folder, changes. Out: a job, and who hears of it.
+
+Six questions in three languages over the same facts; a tiny BERT to start from.
+"""
+
+import contextlib
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from checkpoints import tiny_checkpoint
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+from xmrc.data.cache import Cache
+from xmrc.data.examples import Answer, Example
+from xmrc.data.features import WindowSize
+from xmrc.data.frozen import freeze
+from xmrc.learning.job import CrossLingualSampling, TrainingJob, train_reader
+from xmrc.learning.loop import Place
+from xmrc.settings import DistillSettings, ObjectiveSettings, TrainingSettings
+
+LANGUAGES = ("en", "es", "de")
+WORDING = {
+    "en": ("In which city does {} live?", "For many years {} has lived in {}, near the river."),
+    "es": ("¿En qué ciudad vive {}?", "Desde hace muchos años {} vive en {}, cerca del río."),
+    "de": ("In welcher Stadt wohnt {}?", "Seit vielen Jahren wohnt {} in {}, nahe am Fluss."),
+}
+FACTS = {
+    "Ada": "Rome",
+    "Bo": "Oslo",
+    "Cleo": "Lima",
+    "Dan": "Kyiv",
+    "Eve": "Cairo",
+    "Finn": "Hanoi",
+}
+
+
+def facts_in(language: str) -> list[Example]:
+    """A question about each person, in one language, over a context in the same."""
+    asked, told = WORDING[language]
+    examples = []
+    for number, (person, city) in enumerate(FACTS.items()):
+        context = told.format(person, city)
+        answer = Answer(city, context.index(city))
+        question = asked.format(person)
+        examples.append(Example(f"q{number}", question, context, (answer,), language, language))
+    return examples
+
+
+def tiny_job(folder: Path, **changes: Any) -> TrainingJob:
+    """Three epochs over the pairs of two languages each, evaluated twice an epoch."""
+    cache = Cache(folder / "cache")
+    examples = [example for language in LANGUAGES for example in facts_in(language)]
+    start = cache.build("start", "wordpiece", lambda new: tiny_checkpoint("wordpiece", new))
+    job = TrainingJob(
+        start=str(start),
+        train=freeze(examples, cache),
+        sampling=CrossLingualSampling(LANGUAGES, "en", ntl=1),
+        select=freeze(examples, cache),
+        size=WindowSize(max_length=64, max_question_tokens=24, stride=8),
+        objective=ObjectiveSettings(distill=DistillSettings()),
+        training=TrainingSettings(epochs=3, batch_size=6, learning_rate=1e-3),
+        evaluate_every=0.5,
+        metric="gxlt_f1",
+        cache=cache.root,
+        threads=1,
+    )
+    return replace(job, **changes)
+
+
+def quiet_job(folder: Path) -> TrainingJob:
+    """The job without dropout, so that it is the same on any number of workers."""
+    job = tiny_job(folder)
+    return replace(job, training=job.training.model_copy(update={"dropout": 0.0}))
+
+
+@dataclass
+class Recorder:
+    """Hears one worker's reports and keeps the folders, each under its number, as Ray does."""
+
+    folder: Path
+    resume_from: Path | None = None
+    place: Place = field(default_factory=Place)
+    wrap: Callable[[nn.Module], nn.Module] = lambda model: model
+    reports: list[dict[str, Any]] = field(default_factory=list)
+    checkpoints: list[Path | None] = field(default_factory=list)
+
+    @contextlib.contextmanager
+    def latest_checkpoint(self) -> Iterator[Path | None]:
+        """The folder to go on from."""
+        yield self.resume_from
+
+    def report(self, metrics: dict[str, Any], checkpoint: Path | None) -> None:
+        """Keep both; the folder is gone when this returns."""
+        self.reports.append(metrics)
+        kept = None
+        if checkpoint is not None:
+            kept = self.folder / f"checkpoint-{len(self.reports)}"
+            shutil.copytree(checkpoint, kept)
+        self.checkpoints.append(kept)
+
+
+def run_job_on_worker(folder: Path, place: Place) -> Recorder:
+    """One worker's part of the job, in float32, from start to end."""
+    kept = folder / f"worker-{place.rank}"
+    kept.mkdir()
+    return run_job(quiet_job(folder), Recorder(kept, place=place, wrap=DistributedDataParallel))
+
+
+def run_job(job: TrainingJob, recorder: Recorder) -> Recorder:
+    """The job from where the recorder says to its end."""
+    train_reader(job, recorder)
+    return recorder
