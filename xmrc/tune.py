@@ -10,6 +10,7 @@ from xmrc.command import say
 from xmrc.search.champion import Champion
 from xmrc.search.plan import print_plan
 from xmrc.search.progress import trials_table
+from xmrc.search.rehearsal import rehearsal
 from xmrc.search.study import Outcome, run_study
 from xmrc.settings import load_study
 
@@ -21,8 +22,15 @@ def main() -> None:
     parser.add_argument(
         "--resume", action="store_true", help="go on with the last run of this study"
     )
+    parser.add_argument(
+        "--rehearse",
+        action="store_true",
+        help="try the study out in a minute or two: embedded corpus, at most 3 short trials",
+    )
     options = parser.parse_args()
     study = load_study(options.space, options.overrides)
+    if options.rehearse:
+        study = rehearsal(study)
     console = Console()
     if options.plan:
         print_plan(study, console)

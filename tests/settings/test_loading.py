@@ -129,7 +129,7 @@ def test_a_study_is_frozen_and_travels(study_file):
         ("settings.encoder=''", "settings.encoder must not be empty, got ''"),
         ("search.evaluate_every=0", "search.evaluate_every must be greater than 0, got 0"),
         ("search.reduction_factor=1", "search.reduction_factor must be greater than 1, got 1"),
-        ("search.sampler=grid", "search.sampler must be tpe or random, got grid"),
+        ("search.sampler=bayes", "search.sampler must be tpe, random or grid, got bayes"),
         ("search.metric=f1", "search.metric must be gxlt_f1, "),
         ("resources.cpus_per_worker=0", "resources.cpus_per_worker must be a number greater than 0, or auto, got 0"),
         ("resources.gpus_per_worker=-1", "resources.gpus_per_worker must be a number of at least 0, or auto, got -1"),
@@ -174,7 +174,7 @@ def test_an_objective_trains_something(study_file):
     assert distill.coefficient == 1.0
     for off in ("settings.objective.distill=none", "settings.objective.distill.coefficient=0"):
         said = error_of(study_file, "space=null", span, off)
-        assert "settings.objective.span must be ce where distillation is off, got none" in said
+        assert "settings.objective.span must not be none where distillation is off, got none" in said
 
 
 @pytest.mark.parametrize("off", ["none", "null", "~", ""])

@@ -133,7 +133,7 @@ def test_a_value_is_tried_where_its_condition_holds(load, error_of):
 def test_cross_entropy_is_a_coefficient_of_nothing(load, error_of):
     space = f"{{{COEFFICIENT}: {{choice: [0, 1.0, map]}}}}"
     assert load(space).space[COEFFICIENT].values == (0, 1.0, "map")
-    assert f"space.{COEFFICIENT} cannot be 0: settings.objective.span must be ce" in error_of(
+    assert f"space.{COEFFICIENT} cannot be 0: settings.objective.span must not be none" in error_of(
         space, "settings.objective.span=none"
     )
 

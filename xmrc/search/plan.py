@@ -26,7 +26,7 @@ from xmrc.search.prepare import (
     widest,
 )
 from xmrc.search.resources import fit_trials, this_machine
-from xmrc.search.space import SearchSpace
+from xmrc.search.space import SearchSpace, trial_count
 from xmrc.settings import RunSettings, Study, to_yaml, with_values
 
 
@@ -56,7 +56,7 @@ def print_plan(study: Study, console: Console) -> None:
     with tempfile.TemporaryDirectory() as folder:
         _say_training(study, prepare(study.settings, corpora, Cache(Path(folder))), say)
     fit = fit_trials(study.resources, this_machine())
-    trials = study.search.trials
+    trials = trial_count(study)
     say(f"\ntrials: {trials} by {study.search.sampler}, scheduler {study.search.scheduler}")
     say(f"resources of one trial, on this machine: {fit.describe()}")
 

@@ -9,8 +9,11 @@ from typing import Any
 
 import optuna
 
-from xmrc.settings import Domain, Space, dependency_order
+from xmrc.errors import SettingsError
+from xmrc.settings import Domain, Space, Study, dependency_order
 from xmrc.settings.yaml_text import one_line
+
+TRIALS = 40  # of a study that does not say
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,21 @@ class SearchSpace:
             for point in start_from
         ]
 
+    def grid(self) -> list[dict[str, Any]]:
+        """Every point of a space of choices and whole numbers, as `points` gives them.
+
+        Errors: SettingsError for a domain of uncountably many values.
+        """
+        points: list[dict[str, Any]] = [{}]
+        for key, domain in self._domains.items():
+            values = _countable(key, domain)
+            points = [
+                {**point, key: value} if domain.applies(point) else point
+                for point in points
+                for value in (values if domain.applies(point) else [None])
+            ]
+        return self.points(points)
+
     def describe(self) -> list[SpaceRow]:
         """What is searched, in the order in which it is drawn."""
         rows = []
@@ -57,12 +75,32 @@ class SearchSpace:
         return rows
 
 
+def trial_count(study: Study) -> int:
+    """How many trials a study has: those it asks for, else 40, or every point of its grid."""
+    asked = study.search.trials
+    if study.search.sampler != "grid":
+        return TRIALS if asked is None else asked
+    points = len(SearchSpace(study.space).grid())
+    return points if asked is None else min(asked, points)
+
+
 def _suggest(trial: optuna.Trial, key: str, domain: Domain) -> Any:
     if domain.kind == "choice":
         return trial.suggest_categorical(key, [_category(choice) for choice in domain.values])
     suggest = trial.suggest_int if domain.kind.endswith("int") else trial.suggest_float
     low, high = domain.values
     return suggest(key, low, high, log=domain.kind.startswith("log_"))
+
+
+def _countable(key: str, domain: Domain) -> Sequence[Any]:
+    if domain.kind == "choice":
+        return domain.values
+    if domain.kind.endswith("int"):
+        low, high = domain.values
+        return range(low, high + 1)
+    raise SettingsError(
+        f"space.{key}: must be a choice or an int where search.sampler is grid, got {domain}"
+    )
 
 
 def _category(choice: Any) -> Any:

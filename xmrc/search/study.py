@@ -29,13 +29,17 @@ from xmrc.search.prepare import Prepared, prepare, read_corpora, trial_job, wide
 from xmrc.search.progress import clock
 from xmrc.search.recorder import Recorder, TrackingAddress, cause_of, replay
 from xmrc.search.resources import Fit, cluster_nodes, fit_trials
-from xmrc.search.space import SearchSpace
+from xmrc.search.space import SearchSpace, trial_count
 from xmrc.search.tuning import run_tuner
 from xmrc.settings import SearchSettings, Study, flat, to_yaml, with_values
 from xmrc.tracking.registry import check_name
 from xmrc.tracking.tracker import Tracker
 
-SAMPLERS: dict[str, Callable[..., BaseSampler]] = {"tpe": TPESampler, "random": RandomSampler}
+SAMPLERS: dict[str, Callable[..., BaseSampler]] = {
+    "tpe": TPESampler,
+    "random": RandomSampler,
+    "grid": RandomSampler,  # has nothing to draw: every point is given
+}
 
 
 class NoTrialError(XmrcError):
@@ -140,7 +144,7 @@ def checked_ledger(run: Run) -> Ledger:
     Errors: KeyboardInterrupt if Ray Tune was interrupted, NoTrialError if nothing was reported.
     """
     ledger = Ledger.open(run.folder.ledger, run.study.search.metric)
-    if len(ledger.ended) < run.study.search.trials:
+    if len(ledger.ended) < trial_count(run.study):
         raise KeyboardInterrupt(f"{len(ledger.ended)} trials have ended; --resume goes on")
     if not ledger.ranking:
         causes = "; ".join(sorted({record.cause for record in ledger.trials.values()}))
@@ -161,7 +165,6 @@ def shown_scores(scores: Scores, study: Study) -> str:
 def search_trials(run: Run, prepared: Prepared, start: str, fit: Fit) -> None:
     """Let Optuna propose, Ray Tune run, ASHA stop, and the recorder write down."""
     study, search = run.study, run.study.search
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
     space = SearchSpace(study.space)
 
     def job_of(params: Mapping[str, Any]) -> Any:
@@ -174,42 +177,54 @@ def search_trials(run: Run, prepared: Prepared, start: str, fit: Fit) -> None:
             threads=fit.trial.threads,
         )
 
-    recorder = Recorder(
-        run.folder.ledger,
-        search.metric,
-        space,
-        TrackingAddress(
-            study.tracking.uri,
-            str(run.root),
-            experiment(study),
-            study.name,
-            run.folder.state()["run_id"],
-        ),
-        trials=search.trials,
-        at_once=fit.at_once,
-        keep=search.keep,
-    )
     run_tuner(
         job_of,
         fit.trial,
         run.folder.path,
         "search",
         config=TuneConfig(
-            search_alg=OptunaSearch(
-                space,
-                metric="best",
-                mode="max",
-                sampler=SAMPLERS[search.sampler](seed=search.seed),
-                points_to_evaluate=space.points(search.start_from) or None,
-            ),
+            search_alg=proposals(study, space),
             scheduler=scheduler(search, study),
-            num_samples=search.trials,
+            num_samples=trial_count(study),
             max_concurrent_trials=fit.at_once,
             trial_dirname_creator=lambda trial: str(trial.trial_id),
         ),
         score=search.metric,
         max_failures=search.max_failures,
-        callbacks=[recorder],
+        callbacks=[recorder_of(run, space, fit)],
+    )
+
+
+def recorder_of(run: Run, space: SearchSpace, fit: Fit) -> Recorder:
+    """Who writes down what the trials report."""
+    study = run.study
+    run_id = run.folder.state()["run_id"]
+    address = TrackingAddress(
+        study.tracking.uri, str(run.root), experiment(study), study.name, run_id
+    )
+    return Recorder(
+        run.folder.ledger,
+        study.search.metric,
+        space,
+        address,
+        trials=trial_count(study),
+        at_once=fit.at_once,
+        keep=study.search.keep,
+    )
+
+
+def proposals(study: Study, space: SearchSpace) -> OptunaSearch:
+    """Optuna's sampler, after the points that are tried first; of a grid these are all."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    search = study.search
+    grid = search.sampler == "grid"
+    first = space.grid() if grid else space.points(search.start_from)
+    return OptunaSearch(
+        space,
+        metric="best",
+        mode="max",
+        sampler=SAMPLERS[search.sampler](seed=search.seed),
+        points_to_evaluate=first or None,
     )
 
 

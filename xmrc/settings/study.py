@@ -48,8 +48,8 @@ class SearchSettings(Section):
 
     metric: Metric = "gxlt_f1"  # 0 to 100, on settings.data.select
     mode: Literal["max"] = "max"  # every metric is better when higher
-    trials: Count = 40
-    sampler: Literal["tpe", "random"] = "tpe"
+    trials: Count | None = None  # null = 40, or every point of a grid
+    sampler: Literal["tpe", "random", "grid"] = "tpe"
     scheduler: Literal["asha", "none"] = "asha"
     grace: Count = 1  # evaluations before ASHA may stop a trial
     reduction_factor: Annotated[float, Field(gt=1)] = 3  # ASHA lets one in so many go on

@@ -1,0 +1,58 @@
+"""Every study file can be tried out on the embedded corpus, and a grid has each of its points once."""
+
+from itertools import product
+from pathlib import Path
+
+import pytest
+
+from xmrc.errors import SettingsError
+from xmrc.search.rehearsal import rehearsal
+from xmrc.search.space import SearchSpace, trial_count
+from xmrc.settings import Study, load_study
+
+FILES = sorted((Path(__file__).parents[2] / "search_spaces").rglob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_a_rehearsal_keeps_objective_and_space(path: Path) -> None:
+    study = load_study(path, [])
+    short = rehearsal(study)
+    assert (short.settings.objective, short.space) == (study.settings.objective, study.space)
+    assert (short.settings.encoder, short.settings.data.train) == ("demo", "demo/train")
+    assert trial_count(short) <= 3
+    assert short.tracking.register_as != study.tracking.register_as
+    assert Study.model_validate(short.model_dump(mode="json")) == short
+
+
+def test_a_grid_is_the_product_of_its_values_where_conditions_hold(tmp_path: Path) -> None:
+    path = tmp_path / "grid.yaml"
+    path.write_text(
+        """
+name: grid
+settings:
+  base: {corpus: squad/train}
+  objective: {distill: {coefficient: 1.0}}
+space:
+  data.ntl: {int: [1, 3]}
+  objective.distill.coefficient: {choice: [1.0, map]}
+  objective.distill.k: {choice: [5, 10], when: {objective.distill.coefficient: map}}
+search: {sampler: grid}
+"""
+    )
+    study = load_study(path, [])
+    points = SearchSpace(study.space).grid()
+    plain = [(ntl, 1.0, None) for ntl in (1, 2, 3)]
+    ranked = [(ntl, "map", k) for ntl, k in product((1, 2, 3), (5, 10))]
+    names = ("data.ntl", "objective.distill.coefficient", "objective.distill.k")
+    found = [tuple(point.get(name) for name in names) for point in points]
+    assert sorted(found, key=str) == sorted(plain + ranked, key=str)
+    assert trial_count(study) == 9
+    assert trial_count(load_study(path, ["search.trials=4"])) == 4
+
+
+def test_a_grid_of_uncountable_values_is_refused_by_key(tmp_path: Path) -> None:
+    path = tmp_path / "grid.yaml"
+    path.write_text("name: g\nspace: {training.learning_rate: {float: [1e-5, 1e-3]}}\n")
+    study = load_study(path, ["search.sampler=grid"])
+    with pytest.raises(SettingsError, match=r"space.training.learning_rate: must be a choice or"):
+        trial_count(study)
