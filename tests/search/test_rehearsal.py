@@ -1,4 +1,4 @@
-"""Every study file can be tried out on the embedded corpus, and a grid has each of its points once."""
+"""Any study can be tried out on the embedded corpus; a grid has each of its points once."""
 
 from itertools import product
 from pathlib import Path
