@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable
 from itertools import chain
 
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
 from xmrc.data.demo_wording import all_texts, tables
@@ -25,9 +25,9 @@ _ALPHABET = (  # what users may write beyond the words of the corpus
     f"{''.join(map(chr, (*range(0x621, 0x63B), *range(0x641, 0x656))))}"  # Arabic
     f"{''.join(map(chr, (*range(0x901, 0x94E), 0x964)))}"  # Devanagari
     # the characters in which Chinese mostly writes foreign names
-    "阿埃艾爱安昂奥巴白柏鲍贝本比宾波伯博布达大戴丹道德登迪丁东杜敦多恩尔法凡范菲费芬丰佛弗福盖戈格古哈海汉赫亨华霍基吉加"
+    "阿埃艾爱安昂奥巴白柏鲍贝本比彼宾波伯博布达大戴丹道得德登迪丁东杜敦多恩尔法凡范菲费芬丰夫佛弗福盖戈格古哈海汉赫亨华霍基吉加"
     "贾杰金卡凯康考科克肯库拉莱兰朗劳勒雷里利莉林琳龙卢鲁伦罗洛马玛迈麦曼梅门蒙米明莫姆穆纳娜南内尼妮努诺欧帕潘佩皮普奇齐乔"
-    "琼瑞萨塞桑沙山舍圣施史舒斯丝苏索塔泰坦特提蒂廷图托瓦万威韦维温文沃乌西希夏肖谢辛休雅亚延耶伊英尤约泽扎詹珍朱兹祖佐"
+    "琼瑞萨塞桑沙山舍圣施史舒斯丝苏索塔泰坦特提蒂廷图托瓦万威韦维卫温文沃乌西希夏肖谢辛休雅亚延耶伊英尤约泽扎詹珍朱兹祖佐"
 )
 
 
@@ -49,6 +49,7 @@ def demo_tokenizer(max_length: int) -> PreTrainedTokenizerFast:
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     vocabulary = {token: row for row, token in enumerate(_vocabulary(tokenizer))}
     tokenizer.model = models.WordPiece(vocab=vocabulary, unk_token="[UNK]")
+    tokenizer.decoder = decoders.WordPiece(prefix="##")
     tokenizer.post_processor = processors.BertProcessing(
         ("[SEP]", vocabulary["[SEP]"]), ("[CLS]", vocabulary["[CLS]"])
     )
