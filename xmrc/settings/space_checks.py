@@ -15,7 +15,7 @@ from xmrc.settings.wording import Problem, keys_of, shown
 
 
 def check_space(study: Study) -> None:
-    """Raise `BrokenRuleError` where the space or a starting point does not fit the settings."""
+    """Raise `BrokenRuleError` where the space, a starting point or `expected` does not fit."""
     for key in study.space:
         _check_key(study.settings, key)
     for key, domain in study.space.items():
@@ -25,6 +25,9 @@ def check_space(study: Study) -> None:
         _check_values(study, values)
     for number, point in enumerate(study.search.start_from):
         _check_start(study, number, point)
+    for name, system in study.expected.items():
+        for key in system.where:
+            refuse_unknown(tuple(key.split(".")), ("expected", name, "where"))
 
 
 def _refuse(path: tuple[str | int, ...], rule: str) -> None:

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 
 from xmrc.settings.domains import Domain
+from xmrc.settings.expected import System, by_system
 from xmrc.settings.sections import (
     Count,
     NotNegative,
@@ -86,3 +87,5 @@ class Study(Section):
     search: SearchSettings = SearchSettings()
     resources: ResourceSettings = ResourceSettings()
     tracking: TrackingSettings = TrackingSettings()
+    # what a paper prints, shown beside ours
+    expected: Annotated[Mapping[Text, System], BeforeValidator(by_system)] = {}
