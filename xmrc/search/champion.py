@@ -14,10 +14,12 @@ from xmrc.learning.job import MODEL
 from xmrc.learning.worker import WorkerResources
 from xmrc.plots import gxlt_difference_heatmap, gxlt_heatmap
 from xmrc.scoring.files import write_matrix, write_predictions, write_scores
-from xmrc.scoring.matrix import Scores, score
+from xmrc.scoring.matrix import Scores, summarise
 from xmrc.scoring.metrics import exact_match
-from xmrc.scoring.predictions import Prediction
+from xmrc.scoring.predictions import ExampleScore, Prediction, score_examples
+from xmrc.scoring.tidy import TABLES, write_tables
 from xmrc.search.cluster import predict_on_cluster
+from xmrc.search.folder import CHAMPION
 from xmrc.search.ledger import Ledger, TrialRecord
 from xmrc.search.prepare import Prepared, window_size
 from xmrc.settings import RunSettings, Study
@@ -34,6 +36,7 @@ class Reading:
 
     examples: Sequence[Example]
     predictions: Sequence[Prediction]
+    example_scores: Sequence[ExampleScore]
     scores: Scores
 
 
@@ -55,7 +58,7 @@ class Champion:
 
     trial: TrialRecord
     model: Path
-    folder: Path  # scores.json, matrix.csv, matrix.png, predictions.jsonl
+    folder: Path  # scores.json, predictions.jsonl, tables and pictures
     reading: Reading
     shown: ShownAnswer
     registered: str  # models:/NAME@champion
@@ -76,7 +79,8 @@ def read_on_cluster(
         threads=resources.threads,
     )
     predictions = predict_on_cluster(job, examples, resources)
-    return Reading(examples, predictions, score(examples, predictions))
+    example_scores = score_examples(examples, predictions)
+    return Reading(examples, predictions, example_scores, summarise(example_scores))
 
 
 def crown(
@@ -92,7 +96,7 @@ def crown(
     assert winner.checkpoint is not None, "the best trial's checkpoint is never deleted"
     model = Path(winner.checkpoint) / MODEL
     reading = read_on_cluster(study.settings, prepared, str(model), resources)
-    folder = ledger.path.parent / "champion"
+    folder = ledger.path.parent / CHAMPION
     write_reading(folder, reading)
     draw(folder, study, reading.scores, start)
     publish(tracker, ledger, folder, reading.scores)
@@ -114,10 +118,11 @@ def crown(
 
 
 def write_reading(folder: Path, reading: Reading) -> None:
-    """scores.json, matrix.csv and predictions.jsonl."""
+    """scores.json, matrix.csv, predictions.jsonl and the tidy tables."""
     write_scores(folder / "scores.json", reading.scores)
     write_matrix(folder / "matrix.csv", reading.scores)
     write_predictions(folder / "predictions.jsonl", reading.predictions)
+    write_tables(folder, reading.example_scores)
 
 
 def draw(folder: Path, study: Study, scores: Scores, start: Scores) -> None:
@@ -135,8 +140,10 @@ def draw(folder: Path, study: Study, scores: Scores, start: Scores) -> None:
 def publish(tracker: Tracker, ledger: Ledger, folder: Path, scores: Scores) -> None:
     """Put tables and pictures beside the study's run in MLflow."""
     tracker.log_table([trial_row(record, ledger.metric) for record in ledger.ranking], "trials.csv")
-    for file in ("scores.json", "matrix.csv", "matrix.png", "difference.png"):
-        tracker.log_artifact(folder / file, "champion")
+    pictures = ("matrix.png", "difference.png")
+    for file in ("scores.json", "matrix.csv", *pictures, *TABLES):
+        if (folder / file).exists():  # of the tables, one is written only where it can be
+            tracker.log_artifact(folder / file, CHAMPION)
     tracker.log_metrics({f"champion_{name}": value for name, value in scores.metrics.items()})
 
 

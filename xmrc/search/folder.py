@@ -2,7 +2,9 @@
 
 storage/mlflow.db, mlartifacts/      runs and models, of every study
 storage/cache/                       corpora, tokens, bases: computed once, for every study
-storage/NAME/DATE-TIME/              one run: study.yaml, trials.json, champion, Ray's files
+storage/NAME/DATE-TIME/              one run: study.yaml, trials.json, Ray's files, and
+    start/, champion/                how what the trials start from, and the best one, read
+    report/                          the page and its pictures
 """
 
 import json
@@ -13,9 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from xmrc.errors import ResourceError, SettingsError
+from xmrc.scoring.files import check_writable
 from xmrc.settings import Study, to_yaml
+from xmrc.settings.yaml_text import one_line, parse
 
 SETTINGS, STATE, LEDGER = "study.yaml", "state.json", "trials.json"
+START, CHAMPION, REPORT = "start", "champion", "report"
 JOB_FOLDERS = "runtime_resources"  # Ray deletes the working folders of its jobs
 
 
@@ -41,7 +46,12 @@ class StudyFolder:
 
 
 def storage_path(storage: str) -> Path:
-    """The storage as an absolute path; inside a submitted job relative to the home folder."""
+    """The storage as an absolute path; inside a submitted job relative to the home folder.
+
+    Errors: ResourceError for a URI, as tokens and bases are mapped into memory from there.
+    """
+    if "://" in storage:
+        raise ResourceError(f"storage: must be a folder (all nodes must see it), got {storage}")
     root = Path(storage).expanduser()
     if root.is_absolute():
         return root
@@ -50,20 +60,15 @@ def storage_path(storage: str) -> Path:
 
 
 def storage_root(storage: str) -> Path:
-    """The storage as an absolute folder that can be written, made if it is not there.
+    """The storage as an absolute folder that can be written, once it is made.
 
     Errors: ResourceError if it cannot be written.
     """
     root = storage_path(storage)
     try:
-        root.mkdir(parents=True, exist_ok=True)
-        probe = root / f".writable-{os.getpid()}"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise ResourceError(
-            f"storage: the folder must be writable, got {root}: {error.strerror}"
-        ) from error
+        check_writable(root)
+    except ResourceError as error:
+        raise ResourceError(f"storage: {error}") from error
     return root
 
 
@@ -89,17 +94,23 @@ def latest_folder(root: Path, study: Study) -> StudyFolder:
     runs = sorted(path.parent for path in (root / study.name).glob(f"*/{SETTINGS}"))
     if not runs:
         raise SettingsError(f"--resume: a study must have begun under {root / study.name}")
-    kept = (runs[-1] / SETTINGS).read_text().splitlines()
-    asked = to_yaml(study).splitlines()
-    if kept != asked:
-        now, then = next(
-            (pair for pair in zip(asked, kept, strict=False) if pair[0] != pair[1]), ("", "")
-        )
-        raise SettingsError(
-            f"--resume: the settings must be those of {runs[-1] / SETTINGS}: "
-            f"it has {then.strip()!r}, the study now has {now.strip()!r}"
-        )
+    file = runs[-1] / SETTINGS
+    then, now = leaves(parse(file.read_text(encoding="utf-8"))), leaves(parse(to_yaml(study)))
+    for key in (*now, *then):
+        if then.get(key) != now.get(key):
+            raise SettingsError(
+                f"--resume: {key} must be as it was when the study began, "
+                f"{then.get(key, 'absent')} in {file}, got {now.get(key, 'absent')}"
+            )
     return StudyFolder(runs[-1])
+
+
+def leaves(tree: Any, above: str = "") -> dict[str, str]:
+    """Every value of a study file as it would be written, by its dotted key."""
+    if not isinstance(tree, dict) or not tree:
+        return {above: one_line(tree)}
+    named = ((f"{above}.{key}" if above else str(key), value) for key, value in tree.items())
+    return {key: text for name, value in named for key, text in leaves(value, name).items()}
 
 
 def write_whole(path: Path, text: str) -> None:

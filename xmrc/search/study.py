@@ -21,9 +21,9 @@ from xmrc.data.cache import Cache
 from xmrc.errors import XmrcError
 from xmrc.scoring.matrix import Scores
 from xmrc.search.base import find_base
-from xmrc.search.champion import Champion, crown, read_on_cluster
+from xmrc.search.champion import Champion, crown, read_on_cluster, write_reading
 from xmrc.search.cluster import check_shared, ray_cluster
-from xmrc.search.folder import StudyFolder, latest_folder, new_folder, storage_root
+from xmrc.search.folder import START, StudyFolder, latest_folder, new_folder, storage_root
 from xmrc.search.ledger import Ledger
 from xmrc.search.prepare import Prepared, prepare, read_corpora, trial_job, widest
 from xmrc.search.progress import clock
@@ -122,7 +122,9 @@ def base_search_champion(run: Run, prepared: Prepared, fit: Fit) -> Outcome:
     """The three steps that need the cluster."""
     study, tracker = run.study, run.tracker
     start = find_base(study.settings, prepared, fit.trial, run.folder, run.say)
-    base_scores = read_on_cluster(study.settings, prepared, start, fit.trial).scores
+    reading = read_on_cluster(study.settings, prepared, start, fit.trial)
+    write_reading(run.folder.path / START, reading)
+    base_scores = reading.scores
     run.say(f"base: {shown_scores(base_scores, study)} on {study.settings.data.select}")
     tracker.log_metrics({f"base_{name}": value for name, value in base_scores.metrics.items()})
     began = time.time()
