@@ -36,14 +36,14 @@ def test_a_gap_is_what_most_wrong_answers_lack():
 def test_in_words():
     gaps = diagnose(scored("en-de", [1, None]) + scored("en-zh", [2]) + scored("en-en", [1]))
     recall, ranking, solved = in_words(gaps)
-    assert recall.startswith("recall-limited, 1 of 3 language pairs: ")
-    assert recall.endswith(": en-de (50 % absent)")
+    assert recall.startswith("recall-limited in 1 of 3 language pairs: ")
+    assert recall.endswith("; most in en-de (50 % absent)")
     assert "hl" in recall
-    assert ranking.startswith("ranking-limited, 1 of 3 language pairs: ")
-    assert ranking.endswith(": en-zh (100 % behind)")
+    assert ranking.startswith("ranking-limited in 1 of 3 language pairs: ")
+    assert ranking.endswith("; most in en-zh (100 % behind)")
     assert "AA-CL" in ranking
     assert "distillation" in ranking
-    assert solved == "no gap, 1 of 3 language pairs: every first answer is right"
+    assert solved == "no gap in 1 of 3 language pairs: every first answer is right"
 
 
 @pytest.mark.parametrize(("pairs", "more"), [(5, ""), (8, " and 3 more")])

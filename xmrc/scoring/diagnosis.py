@@ -13,12 +13,12 @@ from xmrc.scoring.predictions import ExampleScore
 RECALL, RANKING, NO_GAP = "recall-limited", "ranking-limited", "no gap"
 CURES = {
     RECALL: (
-        "most wrong answers have no right one among the n best: learning from hard candidates "
-        "(span: hl) is for these"
+        "most wrong answers have no right one among the n best, which learning from hard "
+        "candidates (span: hl) is for"
     ),
     RANKING: (
-        "most wrong answers have the right one behind them: contrastive learning (AA-CL) and "
-        "distillation are for these"
+        "most wrong answers have the right one behind them, which contrastive learning (AA-CL) "
+        "and distillation are for"
     ),
     NO_GAP: "every first answer is right",
 }
@@ -60,7 +60,7 @@ def in_words(gaps: Sequence[Gap]) -> list[str]:
     """A line for each kind of gap that there is: how many pairs, what cures them, the widest."""
     by_kind = {kind: [gap for gap in gaps if gap.kind == kind] for kind in CURES}
     return [
-        f"{kind}, {len(these)} of {len(gaps)} language pairs: {CURES[kind]}{_widest(these)}"
+        f"{kind} in {len(these)} of {len(gaps)} language pairs: {CURES[kind]}{_widest(these)}"
         for kind, these in by_kind.items()
         if these
     ]
@@ -87,7 +87,7 @@ def _widest(gaps: Sequence[Gap]) -> str:
         for gap in widest
     )
     rest = f" and {len(gaps) - NAMED} more" if len(gaps) > NAMED else ""
-    return f": {shown}{rest}"
+    return f"; most in {shown}{rest}"
 
 
 def _width(gap: Gap) -> float:

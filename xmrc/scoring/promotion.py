@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from xmrc.scoring.matrix import Scores
-from xmrc.scoring.statistics import Group, check_same_pairs, holm, means_of_seeds, welch
+from xmrc.scoring.statistics import Group, check_same_pairs, holm, means_of_seeds, shown_p, welch
 
 SEEDS = 5  # at least, on each side
 
@@ -67,7 +67,7 @@ def promotion(
     drops = _drops(champion, candidate, [group for group in groups if group.scope == "context"])
     severe = [one for one in drops if one.points > max_language_drop and one.p < alpha]
     shown = f"gxlt_f1 {_spread(after_S)} against the champion's {_spread(before_S)}"
-    test = f"{shown} (one-sided Welch test over seeds, p {_shown(p)}, alpha {alpha:g})"
+    test = f"{shown} (one-sided Welch test over seeds, p {shown_p(p)}, alpha {alpha:g})"
     if p >= alpha:
         return Decision(False, f"not significantly better: {test}", p, drops)
     better = f"better: {test}; "
@@ -91,7 +91,7 @@ def _spread(scores_S: np.ndarray) -> str:
 
 
 def _losses(severe: Sequence[Drop], limit: float) -> str:
-    lost = ", ".join(f"{one.language} by {one.points:.2f} (p {_shown(one.p)})" for one in severe)
+    lost = ", ".join(f"{one.language} by {one.points:.2f} (p {shown_p(one.p)})" for one in severe)
     return f"but contexts fall by more than {limit:g} points of F1: {lost}, after Holm's correction"
 
 
@@ -101,7 +101,3 @@ def _harmless(drops: Sequence[Drop], limit: float) -> str:
         f"no context language falls significantly by more than {limit:g} points of F1 "
         f"(the most: {worst.language} by {max(worst.points, 0.0):.2f})"
     )
-
-
-def _shown(p: float) -> str:
-    return f"{p:.3f}" if p >= 0.001 else "below 0.001"

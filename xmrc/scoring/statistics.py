@@ -161,6 +161,11 @@ def holm(p_values: Sequence[float] | np.ndarray) -> np.ndarray:
     return corrected
 
 
+def shown_p(p: float) -> str:
+    """A p-value with as many digits as mean anything."""
+    return f"{p:.3f}" if p >= 0.001 else "< 0.001"
+
+
 def welch(
     sample_SG: np.ndarray, other_SG: np.ndarray, alternative: Alternative = "two-sided"
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -156,7 +156,7 @@ def fetch(model: str, *, uri: str | None, storage: str, cache: Path) -> Path:
     if named is None:
         raise ResourceError(f"{model}: must be models:/NAME@ALIAS or models:/NAME/VERSION")
     uri = tracking_uri(uri, storage)
-    _refuse_missing_database(model, uri)
+    refuse_missing_database(model, uri)
     with refusing(uri), patience(retries=2, seconds=30), only_here(uri):
         client = connect(uri)
         location = _location(client, model, uri, *named.groups())
@@ -179,11 +179,12 @@ def _reader(folder: Path) -> Path:
     return folder / str(artifacts[READER]["path"])
 
 
-def _refuse_missing_database(model: str, uri: str) -> None:
+def refuse_missing_database(sought: str, uri: str) -> None:
+    """ResourceError where `uri` is an SQLite file that is not there to find `sought` in."""
     # Opening a database that does not exist would make it.
     url = sqlalchemy.make_url(uri) if uri.startswith("sqlite:") else None
     if url is not None and url.database and not Path(url.database).exists():
-        raise ResourceError(f"{model}: there is no tracking database {shown(uri)} to find it in")
+        raise ResourceError(f"{sought}: there is no tracking database {shown(uri)} to find it in")
 
 
 def _location(

@@ -1,0 +1,168 @@
+"""`python -m xmrc.report --compare`: folders, groups of seeds, MLflow runs, and bad input."""
+
+import os
+import random
+import subprocess
+import sys
+
+import pytest
+from mlflow import MlflowClient
+
+from xmrc import command, report
+from xmrc.scoring.predictions import ExampleScore
+from xmrc.scoring.tidy import write_tables
+
+
+def write_run(folder, *, mean=0.5, seed=0, ids=60, languages=("en", "de")):
+    """An evaluation; the questions of every one are equally hard."""
+    ease, chance = random.Random(9), random.Random(f"{mean} {seed}")
+    scores = []
+    for number in range(ids):
+        hard = ease.gauss(0, 0.2)
+        for question in languages:
+            for context in languages:
+                f1 = min(max(mean + hard + chance.gauss(0, 0.1), 0.0), 1.0)
+                right = float(f1 > 0.5)
+                rank = 1 if right else 2 if f1 > 0.4 else None
+                scores.append(
+                    ExampleScore(f"q{number}", question, context, f1, right, f1, right, rank, 2, 1)
+                )
+    write_tables(folder, scores)
+    return str(folder)
+
+
+@pytest.fixture
+def compare(monkeypatch, capsys):
+    """Run the command in this process: exit code, what it printed, what it complained of."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["report", "--compare", *arguments])
+        code = 0
+        try:
+            command.run(report.main)
+        except SystemExit as end:
+            code = end.code
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
+
+    return run
+
+
+def row(out, first):
+    """The cells of the line of a table that begins with `first`."""
+    line = next(line for line in out.splitlines() if first in line)
+    return [cell.strip() for cell in line.strip("│ ").split("│")]
+
+
+def test_two_folders(tmp_path):
+    """As a user runs it, in a process of its own."""
+    runs = [write_run(tmp_path / name, mean=mean) for name, mean in (("a", 0.5), ("b", 0.6))]
+    done = subprocess.run(
+        [sys.executable, "-m", "xmrc.report", "--compare", *runs],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    out = done.stdout
+    assert f"A: {runs[0]}\nB: {runs[1]}\n" in out
+    assert "the 60 question ids are the unit" in out
+    score, first, run, second, difference, *_, p = row(out, "gxlt_f1")
+    assert (score, run, p) == ("gxlt_f1", "B", "< 0.001")
+    assert float(difference.rstrip("*")) == pytest.approx(float(second) - float(first), abs=0.1)
+    assert float(difference.rstrip("*")) == pytest.approx(9, abs=3)
+    assert {"xlt_f1", "gxlt_em", "xlt_em", "context de", "question en"} <= {
+        cell.strip() for line in out.splitlines() for cell in line.split("│")
+    }
+    assert "significant after Holm's correction: 4 of 4 pairs" in " ".join(out.split())
+    assert "Wilcoxon over the pairs of A and B, as a description: f1 p" in out
+    assert "A, recall-limited in" in out
+
+
+def test_several_runs_are_compared_with_the_first(tmp_path, compare):
+    runs = [write_run(tmp_path / f"{n}", seed=n) for n in range(3)]
+    code, out, _ = compare(*runs)
+    assert code == 0
+    assert "B less A" in out
+    assert "C less A" in out
+    assert "C less B" not in out
+
+
+def test_groups_of_seeds(tmp_path, compare):
+    first = [write_run(tmp_path / f"a{seed}", seed=seed) for seed in range(3)]
+    second = [write_run(tmp_path / f"b{seed}", mean=0.55, seed=seed) for seed in range(4)]
+    code, out, _ = compare(",".join(first), ",".join(second))
+    assert code == 0
+    assert f"A: {', '.join(first)}" in out
+    assert "the seeds are the unit" in out
+    assert float(row(out, "gxlt_f1")[4].rstrip("*")) == pytest.approx(5, abs=2)
+
+
+def test_the_folder_of_a_study_has_its_champions(tmp_path, compare):
+    study = tmp_path / "study"
+    study.mkdir()
+    write_run(study / "champion", mean=0.6)
+    code, out, _ = compare(str(study), write_run(tmp_path / "a"))
+    assert code == 0
+    assert f"A: {study}" in out
+
+
+@pytest.fixture
+def mlflow_runs(tmp_path, monkeypatch):
+    """Two runs of which the first has the evaluation of a champion, and the server's address."""
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    client = MlflowClient(uri)
+    experiment = client.create_experiment("study", str(tmp_path / "mlartifacts"))
+    full, empty = (client.create_run(experiment).info.run_id for _ in range(2))
+    write_run(tmp_path / "champion", mean=0.6)
+    client.log_artifact(full, str(tmp_path / "champion" / "examples.parquet"), "champion")
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    return uri, full, empty
+
+
+def test_runs_in_mlflow(tmp_path, compare, mlflow_runs):
+    uri, full, empty = mlflow_runs
+    folder = write_run(tmp_path / "a")
+    code, out, _ = compare(folder, full, "--tracking-uri", uri)
+    assert code == 0
+    assert f"B: {full}" in out
+    expected = compare(folder, str(tmp_path / "champion"))[1]
+    assert row(out, "gxlt_f1") == row(expected, "gxlt_f1")
+    assert compare(folder, full, "--storage", str(tmp_path))[1] == out
+
+    code, _, problem = compare(folder, empty, "--tracking-uri", uri)
+    assert code == 2
+    names = "must have the file examples.parquet or champion/examples.parquet"
+    assert problem == f"error: run {empty} at {uri}: {names}\n"
+
+    code, _, problem = compare(folder, "0" * 32, "--tracking-uri", uri)
+    assert code == 2
+    assert problem == f"error: run {'0' * 32}: no such run at {uri}\n"
+
+
+def test_bad_input_is_one_line_with_exit_code_2(tmp_path, compare, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.chdir(tmp_path)
+    good, same = write_run(tmp_path / "good"), str(tmp_path / "." / "good") + "/"
+    other = write_run(tmp_path / "other", languages=("en", "zh"))
+    fewer = write_run(tmp_path / "fewer", ids=59)
+    one = [write_run(tmp_path / f"one{n}", ids=1, seed=n) for n in range(2)]
+    (tmp_path / "empty").mkdir()
+    for arguments, message in (
+        ([good], "--compare: must name 2 to 26 runs, got 1"),
+        ([good, same], "must name each run once"),
+        ([good, "nowhere"], "nowhere is neither"),
+        ([good, str(tmp_path / "empty")], "empty: must hold examples.parquet"),
+        ([good, other], "must be over the same examples: 180 of the 240 of"),
+        ([good, fewer], f"4 of the 240 of {good} are not in {fewer}"),
+        ([good, f"{other},{fewer}"], f"{good} is single"),
+        (one, "at least 2 question ids, got 1"),
+        ([good, "0" * 32], "there is no tracking database"),
+        ([good, ","], "must be words separated by commas"),
+    ):
+        code, out, problem = compare(*arguments)
+        assert (code, out) == (2, ""), arguments
+        assert message in problem, arguments
+        assert problem.count("\n") == 1
+        assert problem.startswith("error: ")
+    assert not (tmp_path / "runs").exists()

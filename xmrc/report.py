@@ -1,0 +1,186 @@
+"""`python -m xmrc.report`: compare what has been evaluated. In: evaluations. Out: tables.
+
+A run is a folder that `python -m xmrc.evaluate --out` or a study has written, or the id of an
+MLflow run that has such files. Runs joined by commas are the seeds of one setting.
+"""
+
+import argparse
+import re
+import tempfile
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from operator import itemgetter
+from pathlib import Path
+from string import ascii_uppercase
+
+from rich.console import Console
+
+from xmrc import command, difference_tables
+from xmrc.command import say
+from xmrc.errors import DataError, SettingsError
+from xmrc.scoring.diagnosis import diagnose, in_words
+from xmrc.scoring.matrix import summarise
+from xmrc.scoring.predictions import ExampleScore, check_same_examples
+from xmrc.scoring.statistics import (
+    METRICS,
+    RESAMPLES,
+    Comparison,
+    compare_examples,
+    compare_seeds,
+    shown_p,
+)
+from xmrc.scoring.tidy import EXAMPLES, read_examples
+from xmrc.search.folder import storage_path
+
+CHAMPION = "champion"  # where a study and its run in MLflow keep the evaluation of its best
+RUN_ID = re.compile(r"[0-9a-f]{32}")
+WIDE = 120  # columns of a table that goes to a file or a pipe
+
+
+@dataclass(frozen=True)
+class Side:
+    """One thing that is compared: a run, or the seeds of a setting, by a letter."""
+
+    letter: str
+    runs: dict[str, list[ExampleScore]]  # as the user named them
+
+
+def main() -> None:
+    """Parse, call, print."""
+    options = _parser().parse_args()
+    sides = _read_sides(options)
+    console = Console()
+    console = console if console.is_terminal else Console(width=WIDE)
+    first, *others = sides
+    comparisons = {other.letter: _compare(first, other) for other in others}
+    for side in sides:
+        say(console, f"{side.letter}: {', '.join(side.runs)}")
+    say(console, _units(next(iter(comparisons.values()))))
+    console.print(difference_tables.macro_table(first.letter, comparisons))
+    for letter, comparison in comparisons.items():
+        _print_details(comparison, first.letter, letter, console)
+    for side in sides:
+        _print_gaps(side, console)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = command.Parser(
+        prog="python -m xmrc.report", description="Compare readers over the same questions."
+    )
+    parser.add_argument(
+        "--compare",
+        nargs="+",
+        required=True,
+        type=command.words,
+        metavar="RUN",
+        help="folders of evaluations or ids of MLflow runs; the first is what the others are "
+        "compared with; RUN,RUN,... are seeds of one setting",
+    )
+    parser.add_argument(
+        "--storage", default="runs", metavar="DIR", help="where studies keep their runs [runs]"
+    )
+    parser.add_argument(
+        "--tracking-uri",
+        metavar="URI",
+        help="MLflow server of the runs [MLFLOW_TRACKING_URI, else SQLite in the storage]",
+    )
+    return parser
+
+
+def _read_sides(options: argparse.Namespace) -> list[Side]:
+    """The sides, each with its runs; all over the same examples."""
+    _check_compared(options.compare)
+    sides = [
+        Side(letter, {name: _read(name, options) for name in names})
+        for letter, names in zip(ascii_uppercase, options.compare, strict=False)
+    ]
+    check_same_examples({name: run for side in sides for name, run in side.runs.items()})
+    return sides
+
+
+def _check_compared(compared: Sequence[Sequence[str]]) -> None:
+    """SettingsError: fewer than two sides, a run twice, or single runs beside groups of seeds."""
+    if not 2 <= len(compared) <= len(ascii_uppercase):
+        raise SettingsError(
+            f"--compare: must name 2 to {len(ascii_uppercase)} runs, got {len(compared)}"
+        )
+    places = {name: Path(name).resolve() for names in compared for name in names}
+    again = Counter(places[name] for names in compared for name in names)
+    name, count = max(((name, again[place]) for name, place in places.items()), key=itemgetter(1))
+    if count > 1:
+        raise SettingsError(f"--compare: must name each run once, and {name} stands {count} times")
+    if len({len(names) > 1 for names in compared}) > 1:
+        single = next(names[0] for names in compared if len(names) == 1)
+        raise SettingsError(
+            "--compare: runs must be all single, or all groups of at least 2 seeds joined by "
+            f"commas; {single} is single"
+        )
+
+
+def _read(name: str, options: argparse.Namespace) -> list[ExampleScore]:
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        return read_examples(_table_of(folder))
+    if not RUN_ID.fullmatch(name):
+        raise SettingsError(
+            "--compare: a run must be a folder, or the id of a run in MLflow (32 hexadecimal "
+            f"digits); {name} is neither"
+        )
+    # MLflow takes seconds to import, and folders need none of it.
+    from xmrc.tracking.artifacts import fetch_file
+
+    with tempfile.TemporaryDirectory() as temporary:
+        file = fetch_file(
+            name,
+            EXAMPLES,
+            ("", CHAMPION),
+            uri=options.tracking_uri,
+            storage=str(storage_path(options.storage)),
+            into=Path(temporary),
+        )
+        return read_examples(file)
+
+
+def _table_of(folder: Path) -> Path:
+    """The table of an evaluation's folder, or of the champion in a study's."""
+    for path in (folder / EXAMPLES, folder / CHAMPION / EXAMPLES):
+        if path.is_file():
+            return path
+    raise DataError(
+        f"{folder}: must hold {EXAMPLES}, as what python -m xmrc.evaluate --out and studies write"
+    )
+
+
+def _compare(first: Side, other: Side) -> Comparison:
+    one, two = list(first.runs.values()), list(other.runs.values())
+    if len(one) == len(two) == 1:
+        return compare_examples(one[0], two[0])
+    return compare_seeds([summarise(run) for run in one], [summarise(run) for run in two])
+
+
+def _units(comparison: Comparison) -> str:
+    if comparison.unit == "seeds":
+        return "the seeds are the unit: Welch's t-test and its intervals"
+    return (
+        f"the {comparison.units[0]} question ids are the unit, each with all its language pairs: "
+        f"intervals of {RESAMPLES} bootstrap samples, t-tests"
+    )
+
+
+def _print_details(comparison: Comparison, first: str, second: str, console: Console) -> None:
+    for metric in METRICS:
+        console.print(difference_tables.language_table(comparison, metric, first, second))
+        console.print(difference_tables.pair_table(comparison, metric, first, second))
+    shown = ", ".join(f"{name} p {shown_p(p)}" for name, p in comparison.wilcoxon.items())
+    say(console, f"Wilcoxon over the pairs of {first} and {second}, as a description: {shown}")
+
+
+def _print_gaps(side: Side, console: Console) -> None:
+    every = [one for run in side.runs.values() for one in run]
+    for line in in_words(diagnose(every)):
+        say(console, f"{side.letter}, {line}")
+
+
+if __name__ == "__main__":
+    command.run(main)

@@ -1,0 +1,46 @@
+"""Files of runs. In: the id of a run at a tracking server. Out: one of its files, on this machine.
+
+MLflow is asked in the way of `registry`: it answers within seconds, or a ResourceError says why.
+"""
+
+import posixpath
+from collections.abc import Sequence
+from pathlib import Path
+
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+
+from xmrc.errors import ResourceError
+from xmrc.tracking.registry import refuse_missing_database
+from xmrc.tracking.server import connect, only_here, patience, refusing, shown, tracking_uri
+
+
+def fetch_file(
+    run_id: str, name: str, folders: Sequence[str], *, uri: str | None, storage: str, into: Path
+) -> Path:
+    """Copy the file `name` of a run, from the first of `folders` that has it ("": the run's own).
+
+    ResourceError: no such run, no such file in it, or a server that does not answer.
+    """
+    uri = tracking_uri(uri, storage)
+    refuse_missing_database(f"run {run_id}", uri)
+    with refusing(uri), patience(retries=2, seconds=30), only_here(uri):
+        client = connect(uri)
+        paths = [posixpath.join(folder, name) for folder in folders]
+        found = next((path for path in paths if path in _files(client, uri, run_id, path)), None)
+        if found is None:
+            raise ResourceError(
+                f"run {run_id} at {shown(uri)}: must have the file {' or '.join(paths)}"
+            )
+        return Path(client.download_artifacts(run_id, found, str(into)))
+
+
+def _files(client: MlflowClient, uri: str, run_id: str, path: str) -> list[str]:
+    """The files beside `path`."""
+    try:
+        listed = client.list_artifacts(run_id, posixpath.dirname(path) or None)
+    except MlflowException as error:
+        if error.get_http_status_code() >= 500:
+            raise
+        raise ResourceError(f"run {run_id}: no such run at {shown(uri)}") from error
+    return [each.path for each in listed if not each.is_dir]
