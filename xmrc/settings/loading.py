@@ -1,4 +1,4 @@
-"""A study from its file. In: a path and `--set` texts. Out: a checked `Study`.
+"""A study from its files. In: a path and `--set` texts. Out: a checked `Study`.
 
 Whatever is wrong is one `SettingsError` that names the file, or the `--set`, and the key.
 """
@@ -12,13 +12,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from xmrc.errors import SettingsError
-from xmrc.settings import yaml_text
 from xmrc.settings.overrides import Override, apply, parse_override
 from xmrc.settings.sections import RunSettings
 from xmrc.settings.space_checks import check_space
 from xmrc.settings.study import Study
+from xmrc.settings.study_file import StudyFile, merged, read_study_files
 from xmrc.settings.values import BrokenRuleError, with_values
-from xmrc.settings.wording import Problem, problems, shown, summary
+from xmrc.settings.wording import Problem, problems, summary
 
 BUILT_IN = ("demo", "scratch")  # encoders, whatever folders there are
 DATA_ROOT = "XMRC_DATA"  # environment variable: folder of the corpora
@@ -31,28 +31,14 @@ def load_study(path: Path, overrides: Sequence[str] = ()) -> Study:
         SettingsError: no such file, no YAML, an unknown key, a broken rule.
     """
     assignments = [parse_override(text) for text in overrides]
-    tree = apply(read_mapping(path), assignments)
+    files = read_study_files(path)
+    tree = apply(merged(files), assignments)
     try:
         study = _validated(tree)
         check_space(study)
         return study.model_copy(update={"settings": resolved(study.settings, os.environ)})
     except BrokenRuleError as error:
-        raise SettingsError(_Sources(path, assignments).sentence(error.problems)) from error
-
-
-def read_mapping(path: Path) -> dict[str, Any]:
-    """The plain tree of a study file."""
-    try:
-        tree = yaml_text.parse(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SettingsError(f"{path}: cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise SettingsError(f"{path}: must be UTF-8 text, byte {error.start} is not") from error
-    except ValueError as error:
-        raise SettingsError(f"{path}: is no YAML: {error}") from error
-    if not isinstance(tree, dict):
-        raise SettingsError(f"{path}: must be a mapping of keys to values, got {shown(tree)}")
-    return tree
+        raise SettingsError(_Sources(files, assignments).sentence(error.problems)) from error
 
 
 def resolved(settings: RunSettings, environment: Mapping[str, str]) -> RunSettings:
@@ -79,9 +65,9 @@ def _validated(tree: Mapping[str, Any]) -> Study:
 
 @dataclass(frozen=True)
 class _Sources:
-    """Which text of the user's wrote a key: the file, or the last `--set` that touched it."""
+    """Which text of the user's wrote a key: the last `--set` that touched it, else a file."""
 
-    file: Path
+    files: Sequence[StudyFile]  # each extends the next
     overrides: Sequence[Override]
 
     def sentence(self, found: Sequence[Problem]) -> str:
@@ -93,4 +79,11 @@ class _Sources:
             shared = min(len(override.path), len(path))
             if tuple(path[:shared]) == override.path[:shared]:
                 return f"--set {override.text}"
-        return str(self.file)
+        return str(max(self.files, key=lambda file: _depth(file.tree, path)).path)
+
+
+def _depth(tree: Any, path: Sequence[str | int]) -> int:
+    """How many parts of `path` stand in `tree`."""
+    if not path or not isinstance(tree, dict) or path[0] not in tree:
+        return 0
+    return 1 + _depth(tree[path[0]], path[1:])
