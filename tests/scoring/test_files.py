@@ -5,8 +5,14 @@ import json
 
 import pytest
 
-from xmrc.errors import ResourceError
-from xmrc.scoring.files import replacing, write_matrix, write_predictions, write_scores
+from xmrc.errors import DataError, ResourceError
+from xmrc.scoring.files import (
+    read_scores,
+    replacing,
+    write_matrix,
+    write_predictions,
+    write_scores,
+)
 from xmrc.scoring.matrix import PairScore, Scores
 from xmrc.scoring.predictions import Prediction
 from xmrc.scoring.spans import AnswerSpan
@@ -33,6 +39,30 @@ def test_scores_read_back(tmp_path):
             "de-de": {"f1": 70.0, "em": 50.0, "n": 2},
         },
     }
+
+
+def test_scores_come_back_as_they_were(tmp_path):
+    write_scores(tmp_path / "scores.json", SCORES)
+    assert read_scores(tmp_path / "scores.json") == SCORES
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "must have metrics, and pairs"),
+        ('{"metrics": {}}', "must have metrics, and pairs"),
+        ('{"metrics": {}, "pairs": {"en-en": {"f1": 1}}}', "must have metrics, and pairs"),
+        ('{"metrics": {}, "pairs": {}}', "must have metrics, and pairs"),
+        ("[]", "must have metrics, and pairs"),
+        (None, "cannot be read: No such file"),
+    ],
+)
+def test_what_are_no_scores_is_refused(tmp_path, text, message):
+    path = tmp_path / "scores.json"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(DataError, match=rf"scores\.json: {message}"):
+        read_scores(path)
 
 
 def test_matrix_reads_back(tmp_path):

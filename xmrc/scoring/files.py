@@ -16,8 +16,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TextIO
 
-from xmrc.errors import ResourceError
-from xmrc.scoring.matrix import Scores
+from xmrc.errors import DataError, ResourceError
+from xmrc.scoring.matrix import PairScore, Scores, languages_of
 from xmrc.scoring.predictions import Prediction
 from xmrc.scoring.spans import AnswerSpan
 
@@ -91,6 +91,20 @@ def write_scores(path: Path, scores: Scores) -> None:
     with replacing(path) as partial, _text(partial) as file:
         json.dump({"metrics": dict(scores.metrics), "pairs": pairs}, file, indent=2)
         file.write("\n")
+
+
+def read_scores(path: Path) -> Scores:
+    """What `write_scores` wrote. DataError: no such file, or not one of ours."""
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        pairs = {name: PairScore(**pair) for name, pair in kept["pairs"].items()}
+        metrics = {name: float(value) for name, value in kept["metrics"].items()}
+        languages = languages_of([tuple(name.split("-")) for name in pairs])
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise DataError(f"{path}: must have metrics, and pairs with f1, em and n") from error
+    return Scores(*languages, pairs, metrics)
 
 
 def write_matrix(path: Path, scores: Scores, metric: str = "f1") -> None:

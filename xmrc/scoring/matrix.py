@@ -86,12 +86,15 @@ def summarise(example_scores: Sequence[ExampleScore]) -> Scores:
     by_pair: dict[tuple[str, str], list[ExampleScore]] = {}
     for one in example_scores:
         by_pair.setdefault((one.question_language, one.context_language), []).append(one)
-    questions = tuple(dict.fromkeys(question for question, _ in by_pair))
-    contexts = {context for _, context in by_pair}
+    return Scores(*languages_of(by_pair), _pairs(by_pair), _metrics(by_pair))
+
+
+def languages_of(pairs: Iterable[tuple[str, str]]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Question and context languages of some pairs: the rows and columns of their table."""
+    questions, contexts = (tuple(dict.fromkeys(side)) for side in zip(*pairs, strict=True))
     # Columns in the order of the rows, so that the diagonal is one.
     shared = [language for language in questions if language in contexts]
-    columns = tuple(dict.fromkeys([*shared, *(context for _, context in by_pair)]))
-    return Scores(questions, columns, _pairs(by_pair), _metrics(by_pair))
+    return questions, tuple(dict.fromkeys([*shared, *contexts]))
 
 
 def _pairs(by_pair: _Pairs) -> dict[str, PairScore]:
