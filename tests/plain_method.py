@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from xmrc.settings import DistillSettings
 
 Logits = Sequence[float]
+Span = tuple[int, int]  # first and last token
 
 
 def log_softmax(logits: Logits) -> list[float]:
@@ -22,6 +23,42 @@ def log_softmax(logits: Logits) -> list[float]:
 def cross_entropy(starts: Logits, ends: Logits, start_target: int, end_target: int) -> float:
     """Mean over start and end of minus the log-probability of the target."""
     return -(log_softmax(starts)[start_target] + log_softmax(ends)[end_target]) / 2
+
+
+def answer_set(gold: Span, ranked: Sequence[Span], size: int) -> list[Span]:
+    """Z: the gold span once, then the base's others by rank; a missed gold takes the last place."""
+    others = [span for span in ranked[:size] if span != gold]
+    return [gold, *others][:size]
+
+
+def span_loss(name: str, starts: Logits, ends: Logits, z: list[Span], w: list[float]) -> float:
+    """Chen et al. 2022, equations 4 and 5, from P(z) = P(first token) P(last token)."""
+    start_prob, end_prob = ([math.exp(each) for each in log_softmax(of)] for of in (starts, ends))
+    probs = [start_prob[first] * end_prob[last] for first, last in z]
+    total = {
+        "ce": math.log(probs[0]),
+        "mml": math.log(math.fsum(probs)),
+        "hard_em": math.log(max(probs)),
+        "hl": math.fsum(weight * math.log(prob) for weight, prob in zip(w, probs, strict=True)),
+        "none": 0.0,
+    }
+    return -total[name] / 2
+
+
+def span_weights(kind: str, theta: Sequence[float], z: list[Span], floor: float) -> list[float]:
+    """w = floor [gold] + (1 - floor) softmax(theta), a theta for each slot of Z or kind of span."""
+    gold_start, gold_end = z[0]
+    if kind == "slot":
+        groups = [[slot] for slot in range(len(z))]
+    else:
+        wrong = [(start != gold_start) + (end != gold_end) for start, end in z]
+        groups = [[slot for slot in range(len(z)) if wrong[slot] == each] for each in range(3)]
+    total = math.fsum(math.exp(theta[n]) for n, group in enumerate(groups) if group)
+    weights = [floor if slot == 0 else 0.0 for slot in range(len(z))]
+    for number, group in enumerate(groups):
+        for slot in group:
+            weights[slot] += (1 - floor) * math.exp(theta[number]) / total / len(group)
+    return weights
 
 
 def divergence(teacher: Logits, student: Logits, temperature: float, kind: str) -> float:

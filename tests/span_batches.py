@@ -3,6 +3,7 @@
 What the contract of every loss is stated with: more padding, another order.
 """
 
+import random
 from collections.abc import Sequence
 from dataclasses import fields, replace
 
@@ -65,6 +66,29 @@ def random_batch(seed: int, lengths: Sequence[int] = LENGTHS) -> Batch:
     generator = torch.Generator().manual_seed(seed)
     draws = [torch.randint(length, (2,), generator=generator).tolist() for length in lengths]
     return make_batch(lengths, [(0, 0), *((min(pair), max(pair)) for pair in draws[1:])])
+
+
+def with_candidates(batch: Batch, seed: int, size: int) -> Batch:
+    """What a base may have mined: some spans of each window in some order, some windows have few.
+
+    The gold spans of the windows are high in the order, low, or not in it.
+    """
+    generator = random.Random(seed)
+    rows = []
+    for length in batch.attention_mask_BL.sum(dim=1).tolist():
+        spans = [(start, end) for start in range(1, length) for end in range(start, length)]
+        some = generator.sample(spans, min(len(spans), generator.choice([2, size, size])))
+        rows.append([*some, *[(-1, -1)] * (size - len(some))])
+    return replace(batch, candidates_BK2=torch.tensor(rows))
+
+
+def candidates_of(batch: Batch) -> list[list[tuple[int, int]]]:
+    """The spans that were mined for each window, best first."""
+    assert batch.candidates_BK2 is not None
+    return [
+        [(start, end) for start, end in spans if start >= 0]
+        for spans in batch.candidates_BK2.tolist()
+    ]
 
 
 def random_logits(batch: Batch, seed: int, scale: float = 3.0) -> SpanLogits:

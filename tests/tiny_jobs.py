@@ -19,7 +19,7 @@ from xmrc.data.examples import Answer, Example
 from xmrc.data.features import WindowSize
 from xmrc.data.frozen import freeze
 from xmrc.learning.job import CrossLingualSampling, TrainingJob, train_reader
-from xmrc.learning.loop import Place
+from xmrc.learning.step import Place
 from xmrc.settings import DistillSettings, ObjectiveSettings, TrainingSettings
 
 LANGUAGES = ("en", "es", "de")

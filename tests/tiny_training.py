@@ -21,13 +21,21 @@ from xmrc.data.cache import Cache
 from xmrc.data.examples import Answer, Example
 from xmrc.data.features import Windows, WindowSize, make_windows, tokenize_texts
 from xmrc.learning.distributed import gather_from_workers, sum_over_workers
-from xmrc.learning.loop import Evaluation, Place, Training
+from xmrc.learning.candidates import (
+    CandidateStore,
+    CandidateWindows,
+    mine_spans,
+    window_codes,
+)
+from xmrc.learning.loop import Evaluation, Training
 from xmrc.learning.objective import Objective
-from xmrc.settings import DistillSettings, ObjectiveSettings, TrainingSettings
+from xmrc.learning.step import Place
+from xmrc.settings import CandidateSettings, DistillSettings, ObjectiveSettings, TrainingSettings
 
 SIZE = WindowSize(max_length=36, max_question_tokens=6, stride=5)
 CE = ObjectiveSettings()
 SKD_NUMBER = ObjectiveSettings(distill=DistillSettings(coefficient=0.7))
+HL = ObjectiveSettings(span="hl", candidates=CandidateSettings(size=6, learning_rate=0.1))
 SKD_MAP = ObjectiveSettings(distill=DistillSettings(coefficient="map"))
 SKD_PER_EXAMPLE = ObjectiveSettings(distill=DistillSettings(variant="per_example"))
 
@@ -99,6 +107,18 @@ def tiny_reader(dropout: float = 0.0, seed: int = 0) -> BertForQuestionAnswering
         return BertForQuestionAnswering(config)
 
 
+def training_windows(folder: Path, setting: Setting) -> Windows | CandidateWindows:
+    """The windows, with what another reader mined in them where the objective needs it."""
+    windows = tiny_windows(folder, setting.windows)
+    if not setting.objective.needs_candidates:
+        return windows
+    store, codes = CandidateStore(Cache(folder / "cache"), "base"), window_codes(windows)
+    size = setting.objective.candidates.size
+    base = tiny_reader(seed=9)
+    store.add(codes, size, lambda rows: mine_spans(base, windows.subset(rows), size, "fp32"))
+    return CandidateWindows(windows, store.open(codes, size))
+
+
 def tiny_training(
     folder: Path,
     setting: Setting,
@@ -111,8 +131,8 @@ def tiny_training(
     reader = tiny_reader(setting.dropout, reader_seed).to(setting.dtype)
     return Training(
         reader,
-        wrap(reader),
-        tiny_windows(folder, setting.windows),
+        wrap,
+        training_windows(folder, setting),
         Objective(setting.objective),
         setting.training,
         evaluate_every=setting.evaluate_every,
@@ -133,6 +153,8 @@ def row_of(evaluation: Evaluation) -> dict[str, float]:
 def outcome_of(training: Training, evaluations: Sequence[Evaluation]) -> Outcome:
     """A finished training, without what went with it."""
     named = dict(training.model.named_parameters())
+    if training.objective.span_weights is not None:
+        named |= dict(training.objective.span_weights.named_parameters("span_weights"))
     return Outcome(
         history=[row_of(each) for each in evaluations],
         weights={name: weight.detach().clone() for name, weight in named.items()},

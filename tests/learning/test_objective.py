@@ -79,7 +79,7 @@ def plain_parts(
     ]
     weights = plain_method.coefficients(taught, targets, distill)
     weighted = sum(c_kl * kl for c_kl, kl in zip(weights, divergences, strict=True))
-    loss_span = {"ce": sum(entropies) / len(batch), "none": 0.0}[span]
+    loss_span = 0.0 if span == "none" else sum(entropies) / len(batch)  # Z is the gold span alone
     return {
         "loss": loss_span + weighted / len(batch),
         "loss_span": loss_span,

@@ -14,6 +14,7 @@ import torch
 from tiny_jobs import Recorder, quiet_job, run_job, run_job_on_worker
 from tiny_training import (
     CE,
+    HL,
     SKD_MAP,
     SKD_NUMBER,
     SKD_PER_EXAMPLE,
@@ -28,7 +29,7 @@ from tiny_training import (
 )
 
 from xmrc.data.batches import epoch_batches, micro_batches, shard
-from xmrc.learning.loop import Place
+from xmrc.learning.step import Place
 from xmrc.settings import DistillSettings, ObjectiveSettings, TrainingSettings
 
 EVERY_STEP = 1 / 3  # of an epoch
@@ -42,6 +43,7 @@ OBJECTIVES = {
     "map": SKD_MAP,
     "average_precision": PRECISION,
     "per_example": SKD_PER_EXAMPLE,
+    "hl": HL,
 }
 MAX_TOKENS = {"whole": None, "two": 80, "four": 1}  # of a micro-batch
 PIECES = {"whole": 1, "two": 2, "four": 4}  # of a batch of four windows

@@ -174,7 +174,9 @@ def test_an_objective_trains_something(study_file):
     assert distill.coefficient == 1.0
     for off in ("settings.objective.distill=none", "settings.objective.distill.coefficient=0"):
         said = error_of(study_file, "space=null", span, off)
-        assert "settings.objective.span must not be none where distillation is off, got none" in said
+        assert (
+            "settings.objective.span must not be none where distillation is off, got none" in said
+        )
 
 
 @pytest.mark.parametrize("off", ["none", "null", "~", ""])

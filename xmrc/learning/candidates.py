@@ -123,6 +123,13 @@ class Candidates:
             spans_BK2[here] = part[self.row_N[rows[here]], : self.size]
         return spans_BK2
 
+    def share_with_gold(self, windows: Windows) -> float:
+        """In how many of the windows with an answer it is among the spans; nan without such."""
+        rows = np.flatnonzero(windows.has_answer)
+        gold_B2 = np.stack([windows.start_target[rows], windows.end_target[rows]], axis=1)
+        found_B = (self.of(rows) == gold_B2[:, None]).all(axis=2).any(axis=1)
+        return float(found_B.mean()) if len(rows) else np.nan
+
 
 @dataclass(frozen=True)
 class CandidateWindows:

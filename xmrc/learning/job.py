@@ -23,7 +23,8 @@ from xmrc.data.examples import Example
 from xmrc.data.features import Windows, WindowSize, make_windows, tokenize_texts
 from xmrc.data.frozen import thaw
 from xmrc.data.sampling import sample_pairs
-from xmrc.learning.loop import Evaluation, Place, Training
+from xmrc.learning.candidates import CandidateStore, CandidateWindows, window_codes
+from xmrc.learning.loop import Evaluation, Training
 from xmrc.learning.model import (
     check_positions,
     load_model,
@@ -34,6 +35,7 @@ from xmrc.learning.model import (
 from xmrc.learning.objective import Objective
 from xmrc.learning.prediction import predict
 from xmrc.learning.reader import write_card
+from xmrc.learning.step import Place
 from xmrc.scoring.matrix import score
 from xmrc.settings import ObjectiveSettings, TrainingSettings
 
@@ -64,6 +66,7 @@ class TrainingJob:
     metric: str | None  # what the best checkpoint is best at, higher is better
     cache: Path
     threads: int  # CPU threads of one worker
+    candidates: str | None = None  # key in the cache of the spans that a base mined
 
 
 class TrainingContext(Protocol):
@@ -92,8 +95,8 @@ def train_reader(job: TrainingJob, context: TrainingContext) -> None:
     on_device(model, context.place.device)
     training = Training(
         model,
-        context.wrap(model),
-        training_windows(job, tokenizer),
+        context.wrap,
+        with_candidates(job, training_windows(job, tokenizer)),
         Objective(job.objective),
         job.training,
         evaluate_every=job.evaluate_every,
@@ -146,6 +149,16 @@ def training_windows(job: TrainingJob, tokenizer: PreTrainedTokenizerBase) -> Wi
         seed=job.training.seed,
     )
     return windows_of(pairs, tokenizer, job, texts_of=examples)
+
+
+def with_candidates(job: TrainingJob, windows: Windows) -> Windows | CandidateWindows:
+    """The windows with their Z, where the objective needs it."""
+    if not job.objective.needs_candidates:
+        return windows
+    assert job.candidates is not None
+    store = CandidateStore(Cache(job.cache), job.candidates)
+    size = job.objective.candidates.size
+    return CandidateWindows(windows, store.open(window_codes(windows), size))
 
 
 def windows_of(

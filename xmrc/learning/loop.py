@@ -1,14 +1,13 @@
 """Training, in pure torch. In: a reader, windows, an objective. Out: an `Evaluation` now and then.
 
 `validate` and `report` are plain callables; who listens (Ray Train, Ray Tune, a list) is not known
-here. Shapes: B windows, L tokens.
+here.
 """
 
-import contextlib
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -16,11 +15,11 @@ from torch import Tensor, nn
 from transformers import get_linear_schedule_with_warmup
 
 from xmrc.data.batches import epoch_batches, micro_batches, shard
-from xmrc.data.features import Batch, Windows
+from xmrc.data.features import Batch
 from xmrc.errors import XmrcError
 from xmrc.learning.distributed import sum_over_workers
-from xmrc.learning.model import autocast, span_logits
 from xmrc.learning.objective import Objective
+from xmrc.learning.step import GradientStep, Place, Wrap
 from xmrc.settings import TrainingSettings
 
 
@@ -42,13 +41,18 @@ class Evaluation:
     state: dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Place:
-    """This worker among the workers of one training."""
+class TrainingWindows(Protocol):
+    """Windows to train on."""
 
-    rank: int = 0
-    world_size: int = 1
-    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    def __len__(self) -> int:
+        """How many there are."""
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Tokens of each window."""
+
+    def batch(self, rows: np.ndarray) -> Batch:
+        """These windows as tensors."""
 
 
 Validate = Callable[[nn.Module], dict[str, float]]
@@ -58,29 +62,31 @@ Report = Callable[[Evaluation], None]
 class Training:
     """One reader on its way through its epochs; `fit` runs it, `restore` puts it back on its way.
 
-    `model` is what holds the weights, `wrapped` what is called (the same, or DDP around it).
+    `model` is the reader; `wrap` goes around all that is trained, where there are several workers.
     """
 
     def __init__(
         self,
         model: nn.Module,
-        wrapped: nn.Module,
-        windows: Windows,
+        wrap: Wrap,
+        windows: TrainingWindows,
         objective: Objective,
         settings: TrainingSettings,
         *,
         evaluate_every: float,
         place: Place,
     ) -> None:
-        self.model, self.wrapped, self.windows = model, wrapped, windows
-        self.objective, self.settings, self.place = objective, settings, place
+        self.model, self.windows, self.objective = model, windows, objective
+        self.settings, self.place = settings, place
+        self.gradient = GradientStep(model, wrap, objective, place, settings.precision)
         self.steps_per_epoch = math.ceil(len(windows) / settings.batch_size)
         self.steps = self.steps_per_epoch * settings.epochs
         self.evaluation_steps = evaluation_steps(
             self.steps_per_epoch, settings.epochs, evaluate_every
         )
         self.optimiser = torch.optim.AdamW(
-            parameter_groups(model, settings.weight_decay), lr=settings.learning_rate
+            [*parameter_groups(model, settings.weight_decay), *objective.parameter_groups()],
+            lr=settings.learning_rate,
         )
         self.schedule = get_linear_schedule_with_warmup(
             self.optimiser, math.ceil(settings.warmup * self.steps), self.steps
@@ -100,8 +106,8 @@ class Training:
             for name, value in self._train_step().items():
                 sums[name] = sums.get(name, 0) + value
             if self.step in self.evaluation_steps:
-                losses = self._means(sums, self.step - since)
-                report(self._evaluation({**losses, **validate(self.model)}))
+                learned = {**self._means(sums, self.step - since), **self.objective.metrics()}
+                report(self._evaluation({**learned, **validate(self.model)}))
                 sums, since = {}, self.step
                 self._seed_noise()
 
@@ -120,37 +126,14 @@ class Training:
             self.objective.start_epoch(self.model)
         rows = self._batches_of(epoch)[position]
         batches = self._micro_batches(rows)
-        self.wrapped.train()
         self.optimiser.zero_grad(set_to_none=True)
-        sums = self._accumulate_gradient(batches, len(rows))
+        sums = self.gradient.run(batches, len(rows))
         if self.settings.clip is not None:
-            nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip)
+            nn.utils.clip_grad_norm_(self.gradient.module.parameters(), self.settings.clip)
         self.optimiser.step()
         self.schedule.step()
         self.step += 1
         return sums
-
-    def _accumulate_gradient(self, batches: list[Batch], window_count: int) -> dict[str, Tensor]:
-        mixed = autocast(self.place.device, self.settings.precision)
-        with mixed:
-            guidances = self.objective.look_ahead(batches, window_count)
-        sums: dict[str, Tensor] = {}
-        for number, (batch, guidance) in enumerate(zip(batches, guidances, strict=True), 1):
-            with self._communication(last=number == len(batches)):
-                with mixed:
-                    logits = span_logits(self.wrapped, batch)
-                parts = self.objective.parts(logits, batch, guidance, window_count)
-                # DDP takes the mean over workers; our parts are shares of a sum
-                (parts["loss"] * self.place.world_size).backward()
-            for name, value in parts.items():
-                sums[name] = sums.get(name, 0) + value.detach()
-        return sums
-
-    def _communication(self, *, last: bool) -> contextlib.AbstractContextManager[Any]:
-        """Gradients travel between workers once a step, with the last micro-batch."""
-        if last or not isinstance(self.wrapped, nn.parallel.DistributedDataParallel):
-            return contextlib.nullcontext()
-        return self.wrapped.no_sync()
 
     def _batches_of(self, epoch: int) -> list[np.ndarray]:
         if self._order_epoch != epoch:

@@ -13,20 +13,37 @@ from torch import Tensor, nn
 from xmrc.data.features import Batch
 from xmrc.learning.distillation import Distillation, Guidance
 from xmrc.learning.model import SpanLogits
-from xmrc.learning.objectives import SPAN_LOSSES
+from xmrc.learning.objectives import (
+    SPAN_LOSSES,
+    SpanWeights,
+    answer_set,
+    span_log_probabilities,
+)
 from xmrc.settings import ObjectiveSettings
 
 LossParts = dict[str, Tensor]  # name to a scalar; `loss` is what is differentiated
 
 
 class Objective:
-    """A span loss and, where it is on, self-distillation."""
+    """A span loss and, where it is on, self-distillation.
+
+    `span_weights` are what it learns itself, if anything; they are trained beside the student.
+    """
 
     def __init__(self, settings: ObjectiveSettings) -> None:
         self._span_loss = SPAN_LOSSES[settings.span]
+        self._candidates = settings.candidates
+        self.span_weights = SpanWeights(settings.candidates) if settings.span == "hl" else None
         distill = settings.distill
         distils = distill is not None and distill.coefficient != 0
         self._distillation = Distillation(distill) if distill is not None and distils else None
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """What it learns itself, as groups of an optimiser, with rates of their own."""
+        if self.span_weights is None:
+            return []
+        group = {"params": list(self.span_weights.parameters()), "weight_decay": 0.0}
+        return [{**group, "lr": self._candidates.learning_rate}]
 
     def start_epoch(self, student: nn.Module) -> None:
         """Begin a generation: the student as it now is becomes the teacher."""
@@ -47,7 +64,7 @@ class Objective:
         def share(loss_B: Tensor) -> Tensor:
             return (loss_B * batch.weights_B).sum() / window_count
 
-        loss_span = share(self._span_loss(student, batch))
+        loss_span = share(self._span_losses(student, batch))
         if self._distillation is None or guidance is None:
             return {"loss": loss_span, "loss_span": loss_span}
         kl_B = self._distillation.loss(student, guidance)
@@ -58,13 +75,27 @@ class Objective:
             "c_kl": share(guidance.coefficient.expand_as(kl_B)),
         }
 
+    def metrics(self) -> dict[str, float]:
+        """What it has learned itself: the weights of Z and their entropy."""
+        return {} if self.span_weights is None else self.span_weights.summary()
+
     def state(self) -> dict[str, Any]:
         """What a checkpoint needs beside the student."""
-        if self._distillation is None:
-            return {}
-        return {"teacher": self._distillation.teacher_state()}
+        state: dict[str, Any] = {}
+        if self._distillation is not None:
+            state["teacher"] = self._distillation.teacher_state()
+        if self.span_weights is not None:
+            state["span_weights"] = self.span_weights.state_dict()
+        return state
 
     def restore(self, student: nn.Module, state: dict[str, Any]) -> None:
         """Undo `state`."""
         if self._distillation is not None:
             self._distillation.restore_teacher(student, state["teacher"])
+        if self.span_weights is not None:
+            self.span_weights.load_state_dict(state["span_weights"])
+
+    def _span_losses(self, student: SpanLogits, batch: Batch) -> Tensor:
+        answers = answer_set(batch, self._candidates.size)
+        weights_BZ = None if self.span_weights is None else self.span_weights(answers)
+        return self._span_loss(span_log_probabilities(student, answers), weights_BZ)

@@ -23,7 +23,7 @@ from ray.train.v2.torch.torch_trainer import TorchTrainer
 from torch import nn
 
 from xmrc.learning.job import TrainingJob, train_reader
-from xmrc.learning.loop import Place
+from xmrc.learning.step import Place
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,19 @@ from xmrc.settings import RunSettings
 MAX_FAILURES = 1  # restarts of the base's training after a lost worker
 
 
+def find_start(
+    settings: RunSettings,
+    prepared: Prepared,
+    resources: WorkerResources,
+    folder: StudyFolder,
+    say: Callable[[str], None],
+) -> str:
+    """The checkpoint that trials start from: the base, or the encoder itself."""
+    if settings.base is None or not settings.start_from_base:
+        return prepared.encoder
+    return find_base(settings, prepared, resources, folder, say)
+
+
 def find_base(
     settings: RunSettings,
     prepared: Prepared,
@@ -27,13 +40,12 @@ def find_base(
     folder: StudyFolder,
     say: Callable[[str], None],
 ) -> str:
-    """The checkpoint to start from: the base (found, or trained now), or the encoder itself.
+    """The checkpoint of the base, found or trained now.
 
     Errors: TrialFailedError if the base cannot be trained, DataError if its model is not there.
     """
     base = settings.base
-    if base is None or not settings.start_from_base:
-        return prepared.encoder
+    assert base is not None
     if base.model is not None:
         return _given(base.model)
     job = base_job(settings, prepared, resources.threads)

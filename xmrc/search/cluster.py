@@ -8,9 +8,9 @@ import contextlib
 import logging
 import os
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import ray
 from ray.exceptions import RayTaskError
@@ -21,6 +21,8 @@ from xmrc.errors import ResourceError, XmrcError
 from xmrc.learning.evaluation import ReadingJob, predictions_from, read_share
 from xmrc.learning.worker import WorkerResources
 from xmrc.scoring.predictions import Prediction
+
+Share = TypeVar("Share")
 
 WORKER_ENVIRONMENT = {
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",  # the default of 2 s also slows every report down
@@ -95,14 +97,22 @@ def _on(node: dict[str, Any]) -> NodeAffinitySchedulingStrategy:
 def predict_on_cluster(
     job: ReadingJob, examples: Sequence[Example], resources: WorkerResources
 ) -> list[Prediction]:
-    """Answer all examples of a reading job, its windows shared out over the workers.
+    """Answer all examples of a reading job, its windows shared out over the workers."""
+    ranks = range(resources.workers)
+    shares = share_out(read_share, [(job, rank, resources.workers) for rank in ranks], resources)
+    return predictions_from(job, examples, shares)
+
+
+def share_out(
+    work: Callable[..., Share], parts: Sequence[tuple[Any, ...]], resources: WorkerResources
+) -> list[Share]:
+    """Call `work` with the arguments of each part, each call on a worker of one trial.
 
     Errors: the XmrcError of a worker, as it would be raised here.
     """
-    read = ray.remote(num_cpus=resources.cpus, num_gpus=resources.gpus)(read_share)
-    shares = [read.remote(job, rank, resources.workers) for rank in range(resources.workers)]
+    remote = ray.remote(num_cpus=resources.cpus, num_gpus=resources.gpus)(work)
     try:
-        return predictions_from(job, examples, ray.get(shares))
+        return list(ray.get([remote.remote(*arguments) for arguments in parts]))
     except RayTaskError as error:
         if isinstance(error.cause, XmrcError):
             raise error.cause from error

@@ -16,6 +16,7 @@ from xmrc.data.features import Windows
 from xmrc.data.frozen import thaw
 from xmrc.learning.job import TrainingJob, training_windows, windows_of
 from xmrc.learning.model import load_tokenizer
+from xmrc.search.mining import largest_size, mining_jobs, needs_candidates
 from xmrc.search.prepare import (
     Corpora,
     Prepared,
@@ -101,6 +102,9 @@ def _say_training(study: Study, prepared: Prepared, say: Callable[[str], None]) 
             f"  trial at ntl {epoch.ntl}: {epoch.examples} examples, {epoch.windows} windows, "
             f"{epoch.steps} steps"
         )
+    if needs_candidates(study):
+        size, count = largest_size(study), count_mined(study, prepared)
+        say(f"  candidates: the {size} best spans of the base in {count} windows, mined once")
     selection = selection_windows(settings, prepared)
     say(f"  evaluation: {len(selection.examples)} examples, {len(selection)} windows")
 
@@ -117,6 +121,13 @@ def epochs(study: Study, prepared: Prepared) -> list[Epoch]:
         steps = -(-len(windows) // settings.training.batch_size)
         found.append(Epoch(ntl, len(windows.examples), len(windows), steps))
     return found
+
+
+def count_mined(study: Study, prepared: Prepared) -> int:
+    """The windows that the base reads before the trials, if no study has mined any of them."""
+    tokenizer = load_tokenizer(prepared.encoder)
+    jobs = mining_jobs(study, prepared, prepared.encoder, threads=1)
+    return sum(len(training_windows(job, tokenizer)) for job in jobs)
 
 
 def selection_windows(settings: RunSettings, prepared: Prepared) -> Windows:

@@ -1,7 +1,7 @@
 """A study from beginning to end. In: checked settings. Out: the registered reader, an `Outcome`.
 
-prepare (corpora, encoder) -> base -> search -> champion. Every step finds what an earlier, killed
-run of it has left and goes on from there.
+prepare (corpora, encoder) -> base -> candidates -> search -> champion. Every step finds what an
+earlier, killed run of it has left and goes on from there.
 """
 
 import time
@@ -19,12 +19,14 @@ from rich.console import Console
 
 from xmrc.data.cache import Cache
 from xmrc.errors import XmrcError
+from xmrc.learning.job import TrainingJob
 from xmrc.scoring.matrix import Scores
-from xmrc.search.base import find_base
+from xmrc.search.base import find_start
 from xmrc.search.champion import Champion, crown, read_on_cluster, write_reading
 from xmrc.search.cluster import check_shared, ray_cluster
 from xmrc.search.folder import START, StudyFolder, latest_folder, new_folder, storage_root
 from xmrc.search.ledger import Ledger
+from xmrc.search.mining import Mined, find_candidates
 from xmrc.search.prepare import Prepared, prepare, read_corpora, trial_job, widest
 from xmrc.search.progress import clock
 from xmrc.search.recorder import Recorder, TrackingAddress, cause_of, replay
@@ -119,16 +121,17 @@ def begin(run: Run, prepared: Prepared) -> None:
 
 
 def base_search_champion(run: Run, prepared: Prepared, fit: Fit) -> Outcome:
-    """The three steps that need the cluster."""
+    """The steps that need the cluster."""
     study, tracker = run.study, run.tracker
-    start = find_base(study.settings, prepared, fit.trial, run.folder, run.say)
+    start = find_start(study.settings, prepared, fit.trial, run.folder, run.say)
     reading = read_on_cluster(study.settings, prepared, start, fit.trial)
     write_reading(run.folder.path / START, reading)
     base_scores = reading.scores
     run.say(f"base: {shown_scores(base_scores, study)} on {study.settings.data.select}")
     tracker.log_metrics({f"base_{name}": value for name, value in base_scores.metrics.items()})
+    mined = find_candidates(study, prepared, start, fit.trial, run.folder, run.say)
     began = time.time()
-    search_trials(run, prepared, start, fit)
+    search_trials(run, prepared, start, mined, fit)
     ledger = checked_ledger(run)
     run.say(f"search: {len(ledger.trials)} trials in {clock(time.time() - began)}")
     for record in ledger.trials.values():  # whatever MLflow missed while it was away
@@ -164,13 +167,13 @@ def shown_scores(scores: Scores, study: Study) -> str:
     return ", ".join(shown)
 
 
-def search_trials(run: Run, prepared: Prepared, start: str, fit: Fit) -> None:
+def search_trials(run: Run, prepared: Prepared, start: str, mined: Mined | None, fit: Fit) -> None:
     """Let Optuna propose, Ray Tune run, ASHA stop, and the recorder write down."""
     study, search = run.study, run.study.search
     space = SearchSpace(study.space)
 
-    def job_of(params: Mapping[str, Any]) -> Any:
-        return trial_job(
+    def job_of(params: Mapping[str, Any]) -> TrainingJob:
+        job = trial_job(
             with_values(study.settings, space.values_of(params)),
             prepared,
             start=start,
@@ -178,6 +181,7 @@ def search_trials(run: Run, prepared: Prepared, start: str, fit: Fit) -> None:
             metric=search.metric,
             threads=fit.trial.threads,
         )
+        return job if mined is None else mined.attach(job)
 
     run_tuner(
         job_of,

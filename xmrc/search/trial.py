@@ -15,7 +15,7 @@ from ray.tune.integration.ray_train import TuneReportCallback
 from torch import nn
 
 from xmrc.learning.job import TrainingJob, train_reader
-from xmrc.learning.loop import Place
+from xmrc.learning.step import Place
 from xmrc.learning.worker import WorkerResources, train_on_workers
 from xmrc.search.resources import DRIVER_CPUS
 

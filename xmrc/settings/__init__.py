@@ -6,7 +6,10 @@ Every key that is accepted here is implemented to the right: data, scoring, lear
 from xmrc.settings.domains import Domain, Space, dependency_order
 from xmrc.settings.loading import load_study
 from xmrc.settings.sections import (
+    OVER_CANDIDATES,
+    WINDOW_KEYS,
     BaseSettings,
+    CandidateSettings,
     DataSettings,
     DistillSettings,
     EncoderConfig,
@@ -23,7 +26,10 @@ from xmrc.settings.study import (
 from xmrc.settings.values import flat, to_yaml, with_values
 
 __all__ = [
+    "OVER_CANDIDATES",
+    "WINDOW_KEYS",
     "BaseSettings",
+    "CandidateSettings",
     "DataSettings",
     "DistillSettings",
     "Domain",

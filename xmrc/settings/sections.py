@@ -11,6 +11,14 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from xmrc.settings.wording import broken, rule
 
+OVER_CANDIDATES = ("mml", "hard_em", "hl")  # span losses over Z
+WINDOW_KEYS = (  # what makes other windows of the same pairs, and what other pairs are drawn from
+    "data.languages",
+    "data.source_language",
+    "data.max_length",
+    "data.max_question_tokens",
+    "data.stride",
+)
 SPECIAL_TOKENS = 4  # at most, in a window: <s> question </s> </s> context </s>
 
 
@@ -129,6 +137,15 @@ class DistillSettings(Section):
     divergence: Literal["forward", "reverse", "symmetric"] = "forward"
 
 
+class CandidateSettings(Section):
+    """Z, spans that may stand for the answer, and w, their weights in `hl` [HL/AA-CL, eq. 5]."""
+
+    size: Count = 20  # spans of each window, the gold one among them
+    weights: Literal["slot", "type"] = "slot"  # one for each rank, or for each kind of span
+    gold_floor: Share = 0.5  # the least weight of the gold span
+    learning_rate: Positive = 1e-3  # of the weights; the highest, after warm-up
+
+
 def _off(value: Any) -> Any:
     return None if value == "none" else value
 
@@ -136,14 +153,20 @@ def _off(value: Any) -> Any:
 class ObjectiveSettings(Section):
     """L = L_span + c_kl * L_kl."""
 
-    span: Literal["ce", "none"] = "ce"
+    span: Literal["ce", "mml", "hard_em", "hl", "none"] = "ce"
+    candidates: CandidateSettings = CandidateSettings()  # of mml, hard_em and hl
     distill: Annotated[DistillSettings | None, BeforeValidator(_off)] = None  # null, none = off
 
     @model_validator(mode="after")
     def _something_is_trained(self) -> Self:
         if self.span == "none" and (self.distill is None or self.distill.coefficient == 0):
-            raise broken("span", "must be ce where distillation is off", self.span)
+            raise broken("span", "must not be none where distillation is off", self.span)
         return self
+
+    @property
+    def needs_candidates(self) -> bool:
+        """Whether the span loss is one over Z, which a base has to mine."""
+        return self.span in OVER_CANDIDATES
 
 
 class TrainingSettings(Section):
@@ -191,4 +214,11 @@ class RunSettings(Section):
     def _base_to_start_from(self) -> Self:
         if self.start_from_base and self.base is None:
             raise broken("start_from_base", "must be false where base is null", True)
+        return self
+
+    @model_validator(mode="after")
+    def _base_to_mine_with(self) -> Self:
+        if self.objective.needs_candidates and self.base is None:
+            text = "must be ce or none where base is null: candidates are the base's spans"
+            raise broken("objective.span", text, self.objective.span)
         return self

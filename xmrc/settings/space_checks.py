@@ -8,7 +8,7 @@ from itertools import combinations
 from typing import Any
 
 from xmrc.settings.domains import Domain, Space, active_values, dependency_order, is_in
-from xmrc.settings.sections import RunSettings
+from xmrc.settings.sections import OVER_CANDIDATES, WINDOW_KEYS, RunSettings
 from xmrc.settings.study import Study
 from xmrc.settings.values import BrokenRuleError, refuse_off, refuse_unknown, with_values
 from xmrc.settings.wording import Problem, keys_of, shown
@@ -21,6 +21,7 @@ def check_space(study: Study) -> None:
     for key, domain in study.space.items():
         _check_conditions(study.space, key, domain)
     _check_order(study.space)
+    _check_windows(study)
     for values in _extremes(study):
         _check_values(study, values)
     for number, point in enumerate(study.search.start_from):
@@ -64,6 +65,17 @@ def _check_order(space: Space) -> None:
         for parent, allowed in _requirements(space, [key]).items():
             if not allowed:
                 _refuse(("space", key, "when"), f"can never hold: no {parent} fits all of it")
+
+
+def _check_windows(study: Study) -> None:
+    """Candidates are mined before the trials, for each window that one of them can have."""
+    searched = study.space.get("objective.span")
+    spans = {study.settings.objective.span, *(searched.values if searched else [])}
+    for key in WINDOW_KEYS:
+        domain = study.space.get(key)
+        if domain is not None and domain.choice is None and spans & set(OVER_CANDIDATES):
+            over = ", ".join(OVER_CANDIDATES)
+            _refuse(("space", key), f"must be a choice where objective.span is one of {over}")
 
 
 def _requirements(space: Space, keys: Iterable[str]) -> dict[str, list[Any]]:
