@@ -21,6 +21,7 @@ from xmrc.search.prepare import (
     Corpora,
     Prepared,
     base_job,
+    ntl_values,
     prepare,
     read_corpora,
     trial_job,
@@ -74,6 +75,10 @@ def _say_corpora(corpora: Corpora, settings: RunSettings, say: Callable[[str], N
     for role, corpus in named.items():
         if corpus is not None:
             say(f"  {role}: {describe_corpus(corpus)}")
+    if corpora.dropped:
+        say(f"  base: {corpora.dropped} examples left out, which select too")
+    if corpora.label:
+        say(f"  select: {corpora.label}")
     if settings.base is not None and settings.base.model is not None:
         say(f"  base: {settings.base.model}, trained already")
 
@@ -98,10 +103,8 @@ def _say_training(study: Study, prepared: Prepared, say: Callable[[str], None]) 
         steps = -(-len(base) // settings.base.batch_size)
         say(f"  base: {len(base.examples)} examples, {len(base)} windows, {steps} steps")
     for epoch in epochs(study, prepared):
-        say(
-            f"  trial at ntl {epoch.ntl}: {epoch.examples} examples, {epoch.windows} windows, "
-            f"{epoch.steps} steps"
-        )
+        trial = f"trial at ntl {epoch.ntl}" if settings.data.sampling == "pairs" else "trial"
+        say(f"  {trial}: {epoch.examples} examples, {epoch.windows} windows, {epoch.steps} steps")
     if needs_candidates(study):
         size, count = largest_size(study), count_mined(study, prepared)
         say(f"  candidates: the {size} best spans of the base in {count} windows, mined once")
@@ -110,12 +113,10 @@ def _say_training(study: Study, prepared: Prepared, say: Callable[[str], None]) 
 
 
 def epochs(study: Study, prepared: Prepared) -> list[Epoch]:
-    """One epoch at each ntl that the study's own value and the ends of its domain name."""
-    domain = study.space.get("data.ntl")
-    values = {study.settings.data.ntl} if domain is None else set(domain.values)
+    """One epoch at each ntl that trials can have; of a range, at its ends."""
     tokenizer = load_tokenizer(prepared.encoder)
     found = []
-    for ntl in sorted(values):
+    for ntl in sorted(ntl_values(study)):
         settings = with_values(study.settings, {"data.ntl": ntl})
         windows = training_windows(_any_job(settings, prepared), tokenizer)
         steps = -(-len(windows) // settings.training.batch_size)

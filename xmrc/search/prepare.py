@@ -4,7 +4,7 @@ Nothing here trains or needs a cluster: it reads, checks, tokenises and writes i
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from xmrc.data.alignment import align
@@ -13,6 +13,7 @@ from xmrc.data.corpora import Corpus, across_languages, load_corpus
 from xmrc.data.examples import Example
 from xmrc.data.features import WindowSize, check_window_size, pair_template
 from xmrc.data.frozen import freeze
+from xmrc.data.leakage import ScoredSet, check_leakage, drop_overlap
 from xmrc.errors import DataError
 from xmrc.learning.job import CrossLingualSampling, TrainingJob, distinct_texts
 from xmrc.learning.model import (
@@ -38,11 +39,17 @@ RECIPE = 1  # raised when training changes, so that no base of an older recipe i
 
 @dataclass(frozen=True)
 class Corpora:
-    """The corpora of a study as they were read; `base` is None where no base is trained."""
+    """The corpora of a study as they were read; `base` is None where no base is trained.
+
+    `dropped` counts the examples of the base that are scored on too. `label` says how the selection
+    set overlaps with training, where it may.
+    """
 
     train: Corpus
     select: Corpus
     base: Corpus | None
+    dropped: int
+    label: str
 
 
 @dataclass(frozen=True)
@@ -65,10 +72,12 @@ class Prepared:
 def read_corpora(settings: RunSettings) -> Corpora:
     """Read and check the corpora.
 
-    Errors: DataError if one is missing or untidy, not aligned though ntl asks for it, or blind.
+    Errors: DataError if one is missing or untidy, not aligned though ntl asks for it, blind, or
+    trained on and scored on too.
     """
     data, base = settings.data, settings.base
-    train = load_corpus(data.train, root=data.root, languages=data.languages, limit=data.limit)
+    trained_on = sampled_languages(data)
+    train = load_corpus(data.train, root=data.root, languages=trained_on, limit=data.limit)
     select = load_corpus(data.select, root=data.root, languages=data.languages, limit=data.limit)
     from_corpus = None
     if base is not None and base.corpus is not None:
@@ -78,16 +87,39 @@ def read_corpora(settings: RunSettings) -> Corpora:
     for corpus in (train, select, from_corpus):
         if corpus is not None:
             _check_answered(corpus)
-    align_corpus(train, data)
-    return Corpora(train, across_languages(select), from_corpus)
+    if data.sampling == "pairs":
+        align_corpus(train, data)
+    select = across_languages(select)
+    return without_leakage(Corpora(train, select, from_corpus, 0, ""), data)
+
+
+def without_leakage(corpora: Corpora, data: DataSettings) -> Corpora:
+    """Refuse training on what selects, and take it out of the base.
+
+    Errors: DataError with the count and examples, unless `data.allow_overlap`.
+    """
+    training = training_examples(corpora.train, data)
+    scored = [ScoredSet("settings.data.select", corpora.select.name, corpora.select.examples)]
+    allowed = data.allow_overlap
+    (label,) = check_leakage(corpora.train.name, training, scored, allow_overlap=allowed)
+    if corpora.base is None:
+        return replace(corpora, label=label)
+    kept, dropped = drop_overlap(corpora.base.examples, scored)
+    base = replace(corpora.base, examples=kept)
+    return replace(corpora, base=base, dropped=len(dropped), label=label)
 
 
 def widest(study: Study) -> RunSettings:
     """The settings with the largest ntl of the space: the data that every trial needs."""
+    return with_values(study.settings, {"data.ntl": max(ntl_values(study))})
+
+
+def ntl_values(study: Study) -> set[int]:
+    """The ntl that trials can have; the ends, of a range."""
     domain = study.space.get("data.ntl")
     if domain is None:
-        return study.settings
-    return with_values(study.settings, {"data.ntl": max(domain.values)})
+        return {study.settings.data.ntl}
+    return {*domain.values, *([study.settings.data.ntl] if domain.when else [])}
 
 
 def align_corpus(corpus: Corpus, data: DataSettings) -> int:
@@ -96,13 +128,14 @@ def align_corpus(corpus: Corpus, data: DataSettings) -> int:
 
 
 def sampled_languages(data: DataSettings) -> Sequence[str]:
-    """The source alone at ntl 0, all languages above."""
-    return [data.source_language] if data.ntl == 0 else data.languages
+    """The source alone at ntl 0, all languages above it and where nothing is sampled."""
+    source_alone = data.sampling == "pairs" and data.ntl == 0
+    return [data.source_language] if source_alone else data.languages
 
 
 def training_examples(corpus: Corpus, data: DataSettings) -> list[Example]:
     """The examples whose question and context are in one of the sampled languages."""
-    if data.ntl > 0 and not corpus.parallel:
+    if data.sampling == "pairs" and data.ntl > 0 and not corpus.parallel:
         raise DataError(
             f"settings.data.train: a corpus must be parallel (the same question ids in every "
             f"language) for data.ntl above 0, got {corpus.name} with ntl {data.ntl}"
@@ -179,7 +212,7 @@ def trial_job(
     return TrainingJob(
         start=start,
         train=prepared.train,
-        sampling=CrossLingualSampling(sampled_languages(data), data.source_language, data.ntl),
+        sampling=_sampling(data),
         select=prepared.select,
         size=window_size(settings),
         objective=settings.objective,
@@ -189,6 +222,12 @@ def trial_job(
         cache=prepared.cache,
         threads=threads,
     )
+
+
+def _sampling(data: DataSettings) -> CrossLingualSampling | None:
+    if data.sampling == "none":
+        return None
+    return CrossLingualSampling(sampled_languages(data), data.source_language, data.ntl)
 
 
 def base_key(job: TrainingJob) -> str:

@@ -98,11 +98,13 @@ class DataSettings(Section):
     select: Text = "mlqa/dev"
     languages: Languages = ("en", "es", "de", "ar", "vi", "hi", "zh")
     source_language: Text = "en"
+    sampling: Literal["pairs", "none"] = "pairs"  # none: each question over its own context, all
     ntl: Annotated[int, Field(ge=0)] = 5  # target languages drawn for each question
     limit: Count | None = None  # question ids, those of lowest hash, the same in every language
     max_length: Count = 384  # tokens of a window
     max_question_tokens: Count = 64  # tokens
     stride: Annotated[int, Field(ge=0)] = 128  # tokens that neighbouring windows share
+    allow_overlap: bool = False  # train on what is scored too; the scores then say so
 
     @model_validator(mode="after")
     def _source_is_a_language(self) -> Self:
