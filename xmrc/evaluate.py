@@ -1,7 +1,7 @@
 """`python -m xmrc.evaluate`: score a reader. In: a reader, a corpus. Out: the G-XLT table, files.
 
---out holds scores.json, matrix.csv, matrix.png and predictions.jsonl; of a blind set, which cannot
-be scored, predictions.jsonl alone.
+--out holds scores.json, matrix.csv, matrix.png, predictions.jsonl and the tidy tables of
+`scoring.tidy`; of a blind set, which cannot be scored, predictions.jsonl alone.
 """
 
 import argparse
@@ -20,6 +20,7 @@ from xmrc.errors import ResourceError, SettingsError
 from xmrc.learning.reader import Reader
 from xmrc.models import find_reader
 from xmrc.plots import gxlt_heatmap
+from xmrc.scoring.diagnosis import diagnose, in_words
 from xmrc.scoring.files import (
     check_writable,
     replacing_folder,
@@ -27,17 +28,19 @@ from xmrc.scoring.files import (
     write_predictions,
     write_scores,
 )
-from xmrc.scoring.matrix import Scores, score
-from xmrc.scoring.predictions import Prediction
+from xmrc.scoring.matrix import summarise
+from xmrc.scoring.predictions import ExampleScore, Prediction, score_examples
+from xmrc.scoring.tidy import TABLES, write_tables
 from xmrc.search.folder import storage_path
 from xmrc.settings.loading import DATA_ROOT
 
-SCORES, TABLE, PICTURE, PREDICTIONS = FILES = (
+SCORES, TABLE, PICTURE, PREDICTIONS = (
     "scores.json",
     "matrix.csv",
     "matrix.png",
     "predictions.jsonl",
 )
+FILES = (SCORES, TABLE, PICTURE, PREDICTIONS, *TABLES)
 WIDE = 160  # columns of a table that goes to a file or a pipe
 
 
@@ -54,13 +57,13 @@ def main() -> None:
     began = time.monotonic()
     predictions = _predict(reader, corpus, Cache(storage / "cache"), options.workers)
     say(console, f"{_size(corpus)} read in {time.monotonic() - began:.1f} s")
-    scores = score(corpus.examples, predictions) if corpus.answered else None
-    if scores is None:
-        say(console, f"not scored: {_blindness(corpus)}")
+    scored = score_examples(corpus.examples, predictions) if corpus.answered else []
+    if scored:
+        _print_scores(scored, corpus, console)
     else:
-        _print_scores(scores, corpus, console)
+        say(console, f"not scored: {_blindness(corpus)}")
     if options.out is not None:
-        _write(options.out, predictions, scores, title=f"{options.model}: {corpus.name}, F1")
+        _write(options.out, predictions, scored, title=f"{options.model}: {corpus.name}, F1")
         say(console, f"written to {options.out}")
 
 
@@ -143,22 +146,27 @@ def _size(corpus: Corpus) -> str:
     return f"{corpus.name}: {len(corpus.examples)} examples of {ids} question ids"
 
 
-def _print_scores(scores: Scores, corpus: Corpus, console: Console) -> None:
+def _print_scores(scored: Sequence[ExampleScore], corpus: Corpus, console: Console) -> None:
+    scores = summarise(scored)
     for metric, name in (("f1", "F1"), ("em", "EM")):
         console.print(tables.gxlt_table(scores, metric, title=f"{corpus.name}, {name}"))
     for name, value in scores.metrics.items():
         say(console, f"{name:<18} {value:6.2f}")
+    for line in in_words(diagnose(scored)):
+        say(console, line)
 
 
 def _write(
-    folder: Path, predictions: Sequence[Prediction], scores: Scores | None, *, title: str
+    folder: Path, predictions: Sequence[Prediction], scored: Sequence[ExampleScore], *, title: str
 ) -> None:
     with replacing_folder(folder, FILES) as partial:
         write_predictions(partial / PREDICTIONS, predictions)
-        if scores is not None:
+        if scored:
+            scores = summarise(scored)
             write_scores(partial / SCORES, scores)
             write_matrix(partial / TABLE, scores)
             gxlt_heatmap(partial / PICTURE, scores.matrix("f1"), title=title)
+            write_tables(partial, scored)
 
 
 if __name__ == "__main__":

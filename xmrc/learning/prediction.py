@@ -3,7 +3,7 @@
 Shapes: B windows, L tokens, K candidates, N windows of one worker.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from xmrc.data.batches import micro_batches
-from xmrc.data.features import Batch, Windows
+from xmrc.data.features import ABSENT, TokenizedTexts, Windows
 from xmrc.learning.distributed import gather_from_workers
 from xmrc.learning.model import autocast, span_logits
 from xmrc.scoring.predictions import Prediction
@@ -76,44 +76,105 @@ def read_windows(
     precision: str = "auto",
     progress: Progress = in_silence,
 ) -> WindowSpans:
-    """Run the reader over this worker's share of the windows, long ones first."""
+    """Run the reader over this worker's share of the windows, long ones first.
+
+    Spans are told apart by their characters: a tokenizer may give the same ones to several tokens.
+    """
     rows_N = np.argsort(-windows.lengths, kind="stable")[rank::world_size]
-    found = read_tables(
-        model, windows, rows_N, n_best=n_best, precision=precision, progress=progress
-    )
-    characters = windows.characters(rows_N[:, None], found.start_NK, found.end_NK)
-    return WindowSpans(rows_N, *characters, found.score_NK)
+    wanted = spans_to_find(windows, n_best)
+    read = _read(model, windows, rows_N, wanted, precision, progress)
+    parts = [_distinct(windows, rows, _on_cpu(table), n_best) for rows, table in read]
+    return WindowSpans(rows_N, *_stack(parts, n_best))
+
+
+def read_tables(
+    model: nn.Module, windows: Windows, rows_N: np.ndarray, *, n_best: int, precision: str
+) -> TokenSpans:
+    """The reader's best spans of these windows, which come longest first."""
+    wanted = np.full(len(windows), n_best)
+    read = _read(model, windows, rows_N, wanted, precision, in_silence)
+    return TokenSpans(*_stack([_on_cpu(table) for _, table in read], n_best))
 
 
 @torch.inference_mode()
-def read_tables(
+def _read(
     model: nn.Module,
     windows: Windows,
     rows_N: np.ndarray,
-    *,
-    n_best: int,
+    wanted: np.ndarray,
     precision: str,
-    progress: Progress = in_silence,
-) -> TokenSpans:
-    """The reader's best spans of these windows, which come longest first."""
+    progress: Progress,
+) -> list[tuple[np.ndarray, SpanTable]]:
+    """Micro-batches of rows, each with at least the `wanted` best spans of its windows."""
     device = next(model.parameters()).device
     model.eval()
-    tables, done = [], 0
+    read, done = [], 0
     for rows in micro_batches(rows_N, windows.lengths, TOKENS_AT_ONCE[device.type]):
-        if len(rows) > 0:  # a worker may have no window at all
-            tables.append(_read(model, windows.batch(rows).to(device), n_best, precision))
-            progress(done := done + len(rows), len(rows_N))
-    return TokenSpans(
-        _stack([table.start_BK for table in tables], n_best).astype(np.int64),
-        _stack([table.end_BK for table in tables], n_best).astype(np.int64),
-        _stack([table.score_BK for table in tables], n_best),
-    )
+        if len(rows) == 0:
+            break
+        batch = windows.batch(rows).to(device)
+        with autocast(device, precision):
+            logits = span_logits(model, batch)
+        mask_BL, k = batch.context_mask_BL, int(wanted[rows].max())
+        read.append((rows, best_spans(logits.start_BL, logits.end_BL, mask_BL, k)))
+        progress(done := done + len(rows), len(rows_N))
+    return read
 
 
-def _read(model: nn.Module, batch: Batch, n_best: int, precision: str) -> SpanTable:
-    with autocast(batch.input_ids_BL.device, precision):
-        logits = span_logits(model, batch)
-    return best_spans(logits.start_BL, logits.end_BL, batch.context_mask_BL, n_best)
+def spans_to_find(windows: Windows, n_best: int) -> np.ndarray:
+    """For each window so many of its best token spans that `n_best` of them differ in characters.
+
+    Tokens share characters where a piece is a lone word boundary or byte (XLM-R, byte-level BPE).
+    """
+    if n_best == 1:
+        return np.ones(len(windows), np.int64)
+    texts = windows.texts
+    alike = _most_alike(texts, texts.flat_starts) * _most_alike(texts, texts.flat_ends)
+    return 1 + (n_best - 1) * alike[windows.context_row]
+
+
+def _most_alike(texts: TokenizedTexts, flat: np.ndarray) -> np.ndarray:
+    """For each text the most of its tokens that have the same value of `flat`."""
+    reach = 1 + flat.max(initial=0)
+    text_of_token = np.repeat(np.arange(len(texts)), texts.lengths)
+    values, counts = np.unique(text_of_token * reach + flat, return_counts=True)
+    most = np.ones(len(texts), np.int64)
+    np.maximum.at(most, values // reach, counts)
+    return most
+
+
+def _distinct(
+    windows: Windows, rows_N: np.ndarray, spans: TokenSpans, n_best: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The `n_best` spans, of each window, whose characters no better one has; absent ones at -1.
+
+    Gives their first characters, the ones after their last, and their scores.
+    """
+    start_NK, end_NK = windows.characters(rows_N[:, None], spans.start_NK, spans.end_NK)
+    key_NK = start_NK * 2**32 + end_NK
+    order_NK = np.argsort(key_NK, axis=1, kind="stable")  # of equal ones the better comes first
+    sorted_NK = np.take_along_axis(key_NK, order_NK, axis=1)
+    new_NK = np.ones(key_NK.shape, bool)
+    np.put_along_axis(new_NK, order_NK[:, 1:], sorted_NK[:, 1:] != sorted_NK[:, :-1], axis=1)
+    new_NK &= start_NK != ABSENT
+    kept_NK = np.argsort(~new_NK, axis=1, kind="stable")[:, :n_best]
+    present_NK = np.take_along_axis(new_NK, kept_NK, axis=1)
+
+    def pick(column_NK: np.ndarray, absent: float) -> np.ndarray:
+        return np.where(present_NK, np.take_along_axis(column_NK, kept_NK, axis=1), absent)
+
+    return pick(start_NK, ABSENT), pick(end_NK, ABSENT), pick(spans.score_NK, -np.inf)
+
+
+def _stack(parts: Sequence[tuple[np.ndarray, ...]], width: int) -> tuple[np.ndarray, ...]:
+    """The columns of all micro-batches as one; a worker may have read none."""
+    if not parts:
+        return tuple(np.empty((3, 0, width)))
+    return tuple(np.concatenate(column) for column in zip(*parts, strict=True))
+
+
+def _on_cpu(table: SpanTable) -> TokenSpans:
+    return TokenSpans(*(column.cpu().numpy() for column in table))
 
 
 def merge(windows: Windows, parts: list[WindowSpans], n_best: int = N_BEST) -> list[Prediction]:
@@ -127,18 +188,14 @@ def merge(windows: Windows, parts: list[WindowSpans], n_best: int = N_BEST) -> l
         spans = zip(*(column[present_NK].tolist() for column in columns), strict=True)
         for owner, span in zip(owners.tolist(), spans, strict=True):
             candidates[owner].append(span)
+    counts = np.bincount(windows.example, minlength=len(windows.examples)).tolist()
     return [
         Prediction(
             id=example.id,
             question_language=example.question_language,
             context_language=example.context_language,
             nbest=merge_windows(spans, example.context, n_best),
+            windows=count,
         )
-        for example, spans in zip(windows.examples, candidates, strict=True)
+        for example, spans, count in zip(windows.examples, candidates, counts, strict=True)
     ]
-
-
-def _stack(tensors: list[torch.Tensor], width: int) -> np.ndarray:
-    if not tensors:
-        return np.empty((0, width))
-    return torch.cat(tensors).cpu().numpy()
