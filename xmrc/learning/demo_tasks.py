@@ -3,9 +3,10 @@
 Translation language modelling (Conneau and Lample 2019): some facts of a story, retold in any
 language, before the whole story in another; masked words are guessed from either text.
 
-English cloze: a fact with its answer masked, before its story; the answer is to be found. This
-teaches the matching of names and sentences, and in English alone: a reader that is then trained on
-English questions reads English well and other languages poorly, as readers from real encoders do.
+Cloze: a fact with its answer masked, before its story; the answer is to be found. It teaches the
+matching of names and of sentences, mostly in English and never across languages: a reader that is
+then trained on English questions reads English well and pairs of two languages poorly, as readers
+from real encoders do.
 
 Shapes: B pairs of texts, L tokens.
 """
