@@ -41,7 +41,7 @@ def main() -> None:
 def print_outcome(outcome: Outcome, console: Console) -> None:
     """The trials, the champion's table, one answer of it, and what to do next."""
     champion = outcome.champion
-    console.print(trials_table(outcome.ledger.ranking, outcome.ledger.metric))
+    console.print(trials_table(outcome.ledger.table, outcome.ledger.metric))
     console.print(tables.gxlt_table(champion.reading.scores, title="the champion, F1"))
     print_comparison(outcome, console)
     print_answer(champion, console)

@@ -19,7 +19,7 @@ from xmrc.scoring.metrics import exact_match
 from xmrc.scoring.predictions import ExampleScore, Prediction, score_examples
 from xmrc.scoring.tidy import TABLES, write_tables
 from xmrc.search.cluster import predict_on_cluster
-from xmrc.search.folder import CHAMPION
+from xmrc.search.folder import CHAMPION, StudyFolder
 from xmrc.search.ledger import Ledger, TrialRecord
 from xmrc.search.prepare import Prepared, window_size
 from xmrc.settings import RunSettings, Study
@@ -101,18 +101,22 @@ def crown(
     draw(folder, study, reading.scores, start)
     publish(tracker, ledger, folder, reading.scores)
     shown = shown_answer(reading)
-    version = register(
-        tracker,
-        model,
-        name=study.tracking.register_as,
-        code=PACKAGE / "pyfunc_model.py",
-        code_paths=[PACKAGE],
-        requirements=[f"{name}=={metadata.version(name)}" for name in REQUIRED],
-        scores=reading.scores.metrics,
-        example={"question": shown.question, "context": shown.context},
-        description=description(study, winner),
-        trial=winner.id,
-    )
+    state = StudyFolder(ledger.path.parent)
+    version = state.state().get("version")  # of a study that is resumed after its end
+    if version is None:
+        version = register(
+            tracker,
+            model,
+            name=study.tracking.register_as,
+            code=PACKAGE / "pyfunc_model.py",
+            code_paths=[PACKAGE],
+            requirements=[f"{name}=={metadata.version(name)}" for name in REQUIRED],
+            scores=reading.scores.metrics,
+            example={"question": shown.question, "context": shown.context},
+            description=description(study, winner),
+            trial=winner.id,
+        )
+        state.remember(version=version)
     registered = f"models:/{study.tracking.register_as}@champion"
     return Champion(winner, model, folder, reading, shown, registered, version)
 
@@ -139,7 +143,7 @@ def draw(folder: Path, study: Study, scores: Scores, start: Scores) -> None:
 
 def publish(tracker: Tracker, ledger: Ledger, folder: Path, scores: Scores) -> None:
     """Put tables and pictures beside the study's run in MLflow."""
-    tracker.log_table([trial_row(record, ledger.metric) for record in ledger.ranking], "trials.csv")
+    tracker.log_table([trial_row(record, ledger.metric) for record in ledger.table], "trials.csv")
     pictures = ("matrix.png", "difference.png")
     for file in ("scores.json", "matrix.csv", *pictures, *TABLES):
         if (folder / file).exists():  # of the tables, one is written only where it can be

@@ -28,7 +28,7 @@ class TrialRecord:
     evaluations: int = 0  # of a whole run
     history: list[dict[str, float]] = field(default_factory=list)
     best: float | None = None
-    checkpoint: str | None = None  # of the best evaluation; a path or URI
+    checkpoint: str | None = None  # of the best evaluation; a folder, once the trial has ended
 
     @property
     def progress(self) -> float:
@@ -56,7 +56,8 @@ class Ledger:
         """A trial begins, or begins again after a failure or a resume."""
         record = self.trials.get(trial_id)
         if record is None:
-            record = TrialRecord(trial_id, len(self.trials) + 1, dict(values), now)
+            number = 1 + max((one.number for one in self.trials.values()), default=0)
+            record = TrialRecord(trial_id, number, dict(values), now)
             self.trials[trial_id] = record
         else:  # begins again: the time in between does not count
             record.started = now - record.seconds
@@ -74,22 +75,32 @@ class Ledger:
         record.best = max(one[self.metric] for one in history)
         self._write()
 
-    def kept(self, trial_id: str, checkpoint: str) -> None:
-        """The latest evaluation has a checkpoint; on a tie the later one is kept, as by Ray."""
-        record = self.trials[trial_id]
-        if record.history and record.history[-1][self.metric] == record.best:
-            record.checkpoint = checkpoint
-            self._write()
-
-    def end(self, trial_id: str, cause: str, now: float) -> TrialRecord:
+    def end(self, trial_id: str, cause: str, checkpoint: Path | None, now: float) -> TrialRecord:
         """A trial is over; without a cause it finished, or was stopped early."""
         record = self.trials[trial_id]
+        record.checkpoint = None if checkpoint is None else str(checkpoint)
         whole = len(record.history) == record.evaluations
         record.state = FAILED if cause else FINISHED if whole else STOPPED
         record.cause = cause or ("" if whole else "stopped early: behind the others")
         record.seconds = now - record.started
         self._write()
         return record
+
+    def discarded(self, trial_id: str) -> None:
+        """The checkpoint of a trial that has ended is no longer kept."""
+        self.trials[trial_id].checkpoint = None
+        self._write()
+
+    def forget(self, trial_id: str) -> None:
+        """A trial that the search itself knows nothing of any more; it draws another instead."""
+        del self.trials[trial_id]
+        self._write()
+
+    @property
+    def table(self) -> list[TrialRecord]:
+        """All trials: the ranking, and then those that never reported."""
+        silent = [record for record in self.trials.values() if record.best is None]
+        return [*self.ranking, *silent]
 
     @property
     def ranking(self) -> list[TrialRecord]:

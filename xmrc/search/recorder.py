@@ -4,19 +4,18 @@ The only writer of all three. It is pickled with the search and lives on after a
 holds open is opened in `setup` and never travels.
 """
 
-import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow.fs
 from ray import tune
 from ray.exceptions import RayTaskError
 from ray.tune.experiment import Trial
 from rich.console import Console
 
-from xmrc.search.ledger import Ledger, TrialRecord
+from xmrc.search.checkpoints import TrialFolders
+from xmrc.search.ledger import RUNNING, Ledger, TrialRecord
 from xmrc.search.progress import Display, open_display
 from xmrc.search.space import SearchSpace
 from xmrc.tracking.tracker import Tracker
@@ -47,6 +46,7 @@ class Recorder(tune.Callback):
         ledger: Path,
         metric: str,
         space: SearchSpace,
+        folders: TrialFolders,
         address: TrackingAddress,
         *,
         trials: int,
@@ -54,7 +54,8 @@ class Recorder(tune.Callback):
         keep: int,
     ) -> None:
         self._ledger_path, self._metric, self._space = ledger, metric, space
-        self._address, self._trials, self._at_once, self._keep = address, trials, at_once, keep
+        self._folders, self._address = folders, address
+        self._trials, self._at_once, self._keep = trials, at_once, keep
         self._ledger: Ledger
         self._tracker: Tracker
         self._display: Display
@@ -68,6 +69,17 @@ class Recorder(tune.Callback):
         self._ledger = Ledger.open(self._ledger_path, self._metric)
         self._tracker = self._address.open()
         self._display = open_display(Console(), self._trials, self._at_once)
+        self._begun = False
+
+    def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:
+        """A killed search may have started trials that Ray Tune did not come to write down."""
+        known = {trial.trial_id for trial in trials}
+        lost = [one for one in self._ledger.trials.values() if one.state == RUNNING]
+        for record in () if self._begun else lost:
+            if record.id not in known:
+                self._ledger.forget(record.id)
+                self._tracker.end_trial(record.id, "failed", "lost when the search was killed")
+        self._begun = True
 
     def on_trial_start(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
@@ -90,17 +102,9 @@ class Recorder(tune.Callback):
         self._ledger.evaluated(
             trial.trial_id, result["history"], result["evaluations"], time.time()
         )
-        if "checkpoint_path" in result:  # of a Ray Train group, which keeps its own checkpoints
-            self._ledger.kept(trial.trial_id, result["checkpoint_path"])
         record = self._ledger.trials[trial.trial_id]
         log_history(self._tracker, record)
         self._display.update(self._ledger, record)
-
-    def on_checkpoint(
-        self, iteration: int, trials: list[Trial], trial: Trial, checkpoint: Any, **info: Any
-    ) -> None:
-        """Ray Tune has stored the folder of the last evaluation."""
-        self._ledger.kept(trial.trial_id, checkpoint.path)
 
     def on_trial_complete(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
@@ -120,12 +124,14 @@ class Recorder(tune.Callback):
         self._tracker.close()  # what it could not write is written again from the ledger
 
     def _end(self, trial: Trial, cause: str) -> None:
-        record = self._ledger.end(trial.trial_id, cause, time.time())
+        checkpoint = self._folders.best(trial.trial_id, self._metric)
+        record = self._ledger.end(trial.trial_id, cause, checkpoint, time.time())
         self._tracker.end_trial(record.id, record.state, record.cause)
         self._display.update(self._ledger, record)
         for behind in self._ledger.ranking[self._keep :]:
-            if behind in self._ledger.ended:
-                discard_checkpoint(behind)
+            if behind.checkpoint is not None:
+                self._folders.discard(behind.id)
+                self._ledger.discarded(behind.id)
 
 
 def log_history(tracker: Tracker, record: TrialRecord) -> None:
@@ -145,18 +151,6 @@ def replay(tracker: Tracker, record: TrialRecord) -> None:
 def trial_name(record: TrialRecord) -> str:
     """What MLflow shows of a trial."""
     return f"trial-{record.number}"
-
-
-def discard_checkpoint(record: TrialRecord) -> None:
-    """Delete the checkpoint of a trial that is not among the best; its scores stay."""
-    if record.checkpoint is None:
-        return
-    filesystem, path = pyarrow.fs.FileSystem.from_uri(record.checkpoint)
-    if isinstance(filesystem, pyarrow.fs.LocalFileSystem):
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        filesystem.delete_dir(path)
-    record.checkpoint = None
 
 
 def cause_of(error: BaseException | None) -> str:

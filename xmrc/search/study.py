@@ -23,6 +23,7 @@ from xmrc.learning.job import TrainingJob
 from xmrc.scoring.matrix import Scores
 from xmrc.search.base import find_start
 from xmrc.search.champion import Champion, crown, read_on_cluster, write_reading
+from xmrc.search.checkpoints import SEARCH, TrialFolders
 from xmrc.search.cluster import check_shared, ray_cluster
 from xmrc.search.folder import START, StudyFolder, latest_folder, new_folder, storage_root
 from xmrc.search.ledger import Ledger
@@ -32,7 +33,7 @@ from xmrc.search.progress import clock
 from xmrc.search.recorder import Recorder, TrackingAddress, cause_of, replay
 from xmrc.search.resources import Fit, cluster_nodes, fit_trials
 from xmrc.search.space import SearchSpace, trial_count
-from xmrc.search.tuning import run_tuner
+from xmrc.search.tuning import by_id, run_tuner
 from xmrc.settings import SearchSettings, Study, flat, to_yaml, with_values
 from xmrc.tracking.registry import check_name
 from xmrc.tracking.tracker import Tracker
@@ -187,13 +188,13 @@ def search_trials(run: Run, prepared: Prepared, start: str, mined: Mined | None,
         job_of,
         fit.trial,
         run.folder.path,
-        "search",
+        SEARCH,
         config=TuneConfig(
             search_alg=proposals(study, space),
             scheduler=scheduler(search, study),
             num_samples=trial_count(study),
             max_concurrent_trials=fit.at_once,
-            trial_dirname_creator=lambda trial: str(trial.trial_id),
+            trial_dirname_creator=by_id,
         ),
         score=search.metric,
         max_failures=search.max_failures,
@@ -212,6 +213,7 @@ def recorder_of(run: Run, space: SearchSpace, fit: Fit) -> Recorder:
         run.folder.ledger,
         study.search.metric,
         space,
+        TrialFolders(run.folder.path, SEARCH),
         address,
         trials=trial_count(study),
         at_once=fit.at_once,

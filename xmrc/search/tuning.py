@@ -10,10 +10,12 @@ from typing import Any
 
 from ray import tune
 from ray.tune import ResultGrid, TuneConfig, Tuner
+from ray.tune.experiment import Trial
 
 from xmrc.errors import XmrcError
 from xmrc.learning.job import MODEL, TrainingJob
 from xmrc.learning.worker import WorkerResources
+from xmrc.search.checkpoints import TrialFolders
 from xmrc.search.recorder import cause_of
 from xmrc.search.trial import run_trial, trial_request
 
@@ -38,8 +40,8 @@ def run_tuner(
     """Run the trials under `folder/name`, or go on with those that were begun there."""
 
     def trainable(values: dict[str, Any]) -> None:
-        workers = str(folder / f"{name}-workers")
-        run_trial(job_of(values), resources, storage=workers, max_failures=max_failures)
+        storage = str(TrialFolders(folder, name).workers)
+        run_trial(job_of(values), resources, storage=storage, max_failures=max_failures)
 
     asking = tune.with_resources(trainable, trial_request(resources))
     place = str(folder / name)
@@ -67,14 +69,14 @@ def train_once(
 ) -> Path:
     """Train a single job; returns the folder of its reader.
 
-    Errors: TrialFailedError with the cause.
+    Errors: TrialFailedError with the cause; KeyboardInterrupt if Ray Tune was interrupted.
     """
     results = run_tuner(
         lambda _: job,
         resources,
         folder,
         name,
-        config=TuneConfig(num_samples=1),
+        config=TuneConfig(num_samples=1, trial_dirname_creator=by_id),
         score=job.metric,
         max_failures=max_failures,
         callbacks=[],
@@ -82,8 +84,14 @@ def train_once(
     result = results[0]
     if result.error is not None:
         raise TrialFailedError(f"{name}: the training failed: {cause_of(result.error)}")
-    checkpoint = (result.metrics or {}).get("checkpoint_path")
-    if checkpoint is None:
-        assert result.checkpoint is not None
-        checkpoint = result.checkpoint.path
-    return Path(checkpoint) / MODEL
+    reported = result.metrics or {}
+    if "history" not in reported or len(reported["history"]) < reported["evaluations"]:
+        raise KeyboardInterrupt(f"{name}: half trained; --resume goes on")
+    checkpoint = TrialFolders(folder, name).best(reported["trial_id"], job.metric)
+    assert checkpoint is not None, "Ray keeps the best checkpoint"
+    return checkpoint / MODEL
+
+
+def by_id(trial: Trial) -> str:
+    """The folder of a trial: its id, which a resume does not change."""
+    return str(trial.trial_id)
