@@ -5,6 +5,7 @@ The tokens carry no special tokens and no truncation: what a pair adds is arithm
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from copy import copy
 from itertools import chain, islice
 from pathlib import Path
 
@@ -38,6 +39,12 @@ class TokenizedTexts:
         self.offsets = _numpy(table["ids"].offsets).astype(np.int64)
         self.lengths = np.diff(self.offsets)
         self._rows = {text: row for row, text in enumerate(texts)}
+
+    def with_characters(self, flat_starts: np.ndarray, flat_ends: np.ndarray) -> "TokenizedTexts":
+        """The same tokens, covering other characters."""
+        other = copy(self)
+        other.flat_starts, other.flat_ends = flat_starts, flat_ends
+        return other
 
     def __len__(self) -> int:
         return len(self.lengths)

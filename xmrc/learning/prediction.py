@@ -12,7 +12,8 @@ import torch
 from torch import nn
 
 from xmrc.data.batches import micro_batches
-from xmrc.data.features import ABSENT, TokenizedTexts, Windows
+from xmrc.data.features import ABSENT, Windows
+from xmrc.learning.characters import spans_to_find, without_space
 from xmrc.learning.distributed import gather_from_workers
 from xmrc.learning.model import autocast, span_logits
 from xmrc.scoring.predictions import Prediction
@@ -76,10 +77,8 @@ def read_windows(
     precision: str = "auto",
     progress: Progress = in_silence,
 ) -> WindowSpans:
-    """Run the reader over this worker's share of the windows, long ones first.
-
-    Spans are told apart by their characters: a tokenizer may give the same ones to several tokens.
-    """
+    """Run the reader over this worker's share of the windows, long ones first."""
+    windows = without_space(windows)
     rows_N = np.argsort(-windows.lengths, kind="stable")[rank::world_size]
     wanted = spans_to_find(windows, n_best)
     read = _read(model, windows, rows_N, wanted, precision, progress)
@@ -121,32 +120,10 @@ def _read(
     return read
 
 
-def spans_to_find(windows: Windows, n_best: int) -> np.ndarray:
-    """For each window so many of its best token spans that `n_best` of them differ in characters.
-
-    Tokens share characters where a piece is a lone word boundary or byte (XLM-R, byte-level BPE).
-    """
-    if n_best == 1:
-        return np.ones(len(windows), np.int64)
-    texts = windows.texts
-    alike = _most_alike(texts, texts.flat_starts) * _most_alike(texts, texts.flat_ends)
-    return 1 + (n_best - 1) * alike[windows.context_row]
-
-
-def _most_alike(texts: TokenizedTexts, flat: np.ndarray) -> np.ndarray:
-    """For each text the most of its tokens that have the same value of `flat`."""
-    reach = 1 + flat.max(initial=0)
-    text_of_token = np.repeat(np.arange(len(texts)), texts.lengths)
-    values, counts = np.unique(text_of_token * reach + flat, return_counts=True)
-    most = np.ones(len(texts), np.int64)
-    np.maximum.at(most, values // reach, counts)
-    return most
-
-
 def _distinct(
     windows: Windows, rows_N: np.ndarray, spans: TokenSpans, n_best: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The `n_best` spans, of each window, whose characters no better one has; absent ones at -1.
+    """The `n_best` spans of each window that have characters, and no better one has the same.
 
     Gives their first characters, the ones after their last, and their scores.
     """
@@ -156,7 +133,7 @@ def _distinct(
     sorted_NK = np.take_along_axis(key_NK, order_NK, axis=1)
     new_NK = np.ones(key_NK.shape, bool)
     np.put_along_axis(new_NK, order_NK[:, 1:], sorted_NK[:, 1:] != sorted_NK[:, :-1], axis=1)
-    new_NK &= start_NK != ABSENT
+    new_NK &= start_NK < end_NK  # absent ones have none either
     kept_NK = np.argsort(~new_NK, axis=1, kind="stable")[:, :n_best]
     present_NK = np.take_along_axis(new_NK, kept_NK, axis=1)
 

@@ -112,16 +112,9 @@ def merge_windows(
             break
     shares = _softmax(list(best.values()))
     return tuple(
-        _without_outer_space(context, start, end, share)
+        AnswerSpan(context[start:end], start, end, share)
         for (start, end), share in zip(best, shares, strict=True)
     )
-
-
-def _without_outer_space(context: str, start: int, end: int, score: float) -> AnswerSpan:
-    """The tokens of byte-level and Unigram tokenizers may own the space before a word."""
-    text = context[start:end]
-    start += len(text) - len(text.lstrip())
-    return AnswerSpan(text.strip(), start, start + len(text.strip()), score)
 
 
 def _softmax(descending: list[float]) -> list[float]:
