@@ -7,10 +7,12 @@ on this machine and stopped again.
 import contextlib
 import logging
 import os
+import socket
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import ray
 from ray.exceptions import RayTaskError
@@ -27,10 +29,13 @@ Share = TypeVar("Share")
 WORKER_ENVIRONMENT = {
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",  # the default of 2 s also slows every report down
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the ledger and MLflow keep what trials report
+    "TUNE_GLOBAL_CHECKPOINT_S": "1",  # a killed search loses no more than this of its trials
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # it would end the search as if all trials were done
     "RAY_AIR_NEW_OUTPUT": "0",  # the newer reporter prints its box even at verbosity 0
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # as Ray will do it; spares a warning per process
 }
+SECONDS_TO_ANSWER = 5.0
 LOCAL_ENVIRONMENT = {
     # A token would be left in the home folder and lock later `ray job submit`s out.
     "RAY_AUTH_MODE": "disabled",
@@ -47,15 +52,17 @@ def ray_cluster() -> Iterator[None]:
         yield
         return
     address = os.environ.get("RAY_ADDRESS")
+    address = None if address in ("", "local") else address
     environment = {**WORKER_ENVIRONMENT, **({} if address else LOCAL_ENVIRONMENT)}
     for name, value in environment.items():
         os.environ.setdefault(name, value)
     try:
         if address:
+            _knock(address)
             ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
-        else:  # the dashboard frees the resources of trials that are stopped early
-            ray.init(include_dashboard=True, logging_level=logging.ERROR, log_to_driver=False)
-    except (ConnectionError, RuntimeError, ValueError) as error:
+        else:
+            _start_here()
+    except (OSError, RuntimeError, ValueError) as error:
         cause = str(error).strip().splitlines()[0]
         raise ResourceError(
             f"RAY_ADDRESS: a Ray cluster must answer at {address}: {cause}"
@@ -67,6 +74,26 @@ def ray_cluster() -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _knock(address: str) -> None:
+    """Raise what the network raises: Ray keeps asking a silent address for a quarter of an hour."""
+    if address == "auto":
+        return
+    parts = urlsplit(address if "://" in address else f"//{address}")
+    if not parts.hostname or parts.port is None:
+        raise ValueError("the address must be HOST:PORT")
+    socket.create_connection((parts.hostname, parts.port), SECONDS_TO_ANSWER).close()
+
+
+def _start_here() -> None:
+    """Start Ray on this machine, whatever clusters others have started on it."""
+    ray.init(
+        address="local",
+        include_dashboard=True,  # frees the resources of trials that are stopped early
+        logging_level=logging.ERROR,
+        log_to_driver=False,
+    )
 
 
 def check_shared(root: Path) -> None:

@@ -3,6 +3,7 @@
 On a terminal the table is redrawn in place; elsewhere (a job's log) each ended trial is one line.
 """
 
+import atexit
 import time
 from typing import Any, Protocol
 
@@ -65,6 +66,7 @@ class LiveTable:
         self._trials, self._at_once = trials, at_once
         self._live = Live(console=console, auto_refresh=False, transient=True)
         self._live.start()
+        atexit.register(self.close)  # also where the search is interrupted
 
     def update(self, ledger: Ledger, changed: TrialRecord) -> None:
         """Redraw."""
@@ -77,6 +79,7 @@ class LiveTable:
     def close(self) -> None:
         """Take the table off the terminal."""
         self._live.stop()
+        atexit.unregister(self.close)
 
 
 def headline(ledger: Ledger, trials: int, at_once: int) -> str:
