@@ -64,6 +64,12 @@ def find_base(
     return str(found)
 
 
+def check_given_base(settings: RunSettings) -> None:
+    """Refuse, before anything is written, a `base.model` that is not there (DataError)."""
+    if settings.base is not None and settings.base.model is not None:
+        _given(settings.base.model)
+
+
 def _given(model: str) -> str:
     folder = Path(model).expanduser()
     if not (folder / "config.json").is_file():

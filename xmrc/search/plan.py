@@ -16,11 +16,13 @@ from xmrc.data.features import Windows
 from xmrc.data.frozen import thaw
 from xmrc.learning.job import TrainingJob, training_windows, windows_of
 from xmrc.learning.model import load_tokenizer
+from xmrc.search.base import check_given_base
 from xmrc.search.mining import largest_size, mining_jobs, needs_candidates
 from xmrc.search.prepare import (
     Corpora,
     Prepared,
     base_job,
+    check_given_encoder,
     ntl_values,
     prepare,
     read_corpora,
@@ -52,12 +54,14 @@ def print_plan(study: Study, console: Console) -> None:
         console.print(text, highlight=False, soft_wrap=True, markup=False)
 
     corpora = read_corpora(widest(study))
+    check_given_encoder(study.settings)
+    check_given_base(study.settings)
+    fit = fit_trials(study.resources, this_machine())
     say(to_yaml(study).rstrip())
     _say_space(study, say)
     _say_corpora(corpora, study.settings, say)
     with tempfile.TemporaryDirectory() as folder:
         _say_training(study, prepare(study.settings, corpora, Cache(Path(folder))), say)
-    fit = fit_trials(study.resources, this_machine())
     trials = trial_count(study)
     say(f"\ntrials: {trials} by {study.search.sampler}, scheduler {study.search.scheduler}")
     say(f"resources of one trial, on this machine: {fit.describe()}")

@@ -145,11 +145,10 @@ def training_examples(corpus: Corpus, data: DataSettings) -> list[Example]:
 
 def prepare(settings: RunSettings, corpora: Corpora, cache: Cache) -> Prepared:
     """Freeze the corpora; find, or build, and check the encoder."""
-    encoder = find_encoder(settings, corpora, cache)
-    check_encoder(encoder, window_size(settings))
+    check_given_encoder(settings)
     return Prepared(
         cache=cache.root,
-        encoder=encoder,
+        encoder=find_encoder(settings, corpora, cache),
         train=freeze(training_examples(corpora.train, settings.data), cache),
         select=freeze(corpora.select.examples, cache),
         base=None if corpora.base is None else freeze(corpora.base.examples, cache),
@@ -157,23 +156,34 @@ def prepare(settings: RunSettings, corpora: Corpora, cache: Cache) -> Prepared:
 
 
 def find_encoder(settings: RunSettings, corpora: Corpora, cache: Cache) -> str:
-    """Resolve `encoder`: `demo`, `scratch` (built here), a folder, or a hub id as it is."""
+    """The folder or hub id of `encoder`; `scratch` is built here."""
+    given = given_encoder(settings)
+    if given is not None:
+        return given
+    corpus = corpora.train.examples + (corpora.base.examples if corpora.base else [])
+    sizes = settings.encoder_config or EncoderConfig()
+    seed = settings.training.seed
+    return str(scratch_encoder(distinct_texts(corpus), sizes, seed, cache))
+
+
+def given_encoder(settings: RunSettings) -> str | None:
+    """Resolve `demo`, a folder, or a hub id as it is; None for `scratch`."""
     if settings.encoder == "demo":
         return str(DEMO_ENCODER)
     if settings.encoder == "scratch":
-        corpus = corpora.train.examples + (corpora.base.examples if corpora.base else [])
-        sizes = settings.encoder_config or EncoderConfig()
-        seed = settings.training.seed
-        return str(scratch_encoder(distinct_texts(corpus), sizes, seed, cache))
+        return None
     folder = Path(settings.encoder).expanduser()
     return str(folder.absolute()) if folder.is_dir() else settings.encoder
 
 
-def check_encoder(encoder: str, size: WindowSize) -> None:
-    """Refuse, before anything is trained, what no window of this size fits into.
+def check_given_encoder(settings: RunSettings) -> None:
+    """Refuse, before anything is written, what no window of the settings' size fits into.
 
     Errors: DataError if it cannot be opened, SettingsError if the sizes do not fit it.
     """
+    encoder, size = given_encoder(settings), window_size(settings)
+    if encoder is None:  # made to fit
+        return
     check_window_size(size, pair_template(load_tokenizer(encoder)))
     check_positions(load_config(encoder), encoder, size.max_length)
 
