@@ -74,6 +74,11 @@ def fit_trials(settings: ResourceSettings, nodes: Sequence[Node]) -> Fit:
 
 def _worker_resources(settings: ResourceSettings, nodes: Sequence[Node]) -> WorkerResources:
     gpus, cpus = settings.gpus_per_worker, settings.cpus_per_worker
+    if cpus != "auto" and settings.workers > 1 and cpus <= DRIVER_CPUS:
+        raise ResourceError(
+            f"resources.cpus_per_worker: must be above {DRIVER_CPUS}, which the driver of several "
+            f"workers takes, got {cpus:g}"
+        )
     if gpus == "auto":
         gpus = 1.0 if any(node.gpus >= 1 for node in nodes) else 0.0
     return WorkerResources(settings.workers, 1.0 if cpus == "auto" else float(cpus), float(gpus))

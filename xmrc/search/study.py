@@ -4,6 +4,7 @@ prepare (corpora, encoder) -> base -> candidates -> search -> champion. Every st
 earlier, killed run of it has left and goes on from there.
 """
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,17 +19,24 @@ from ray.tune.search.optuna import OptunaSearch
 from rich.console import Console
 
 from xmrc.data.cache import Cache
-from xmrc.errors import XmrcError
+from xmrc.errors import ResourceError, XmrcError
 from xmrc.learning.job import TrainingJob
 from xmrc.scoring.matrix import Scores
-from xmrc.search.base import find_start
+from xmrc.search.base import check_given_base, find_start
 from xmrc.search.champion import Champion, crown, read_on_cluster, write_reading
 from xmrc.search.checkpoints import SEARCH, TrialFolders
 from xmrc.search.cluster import check_shared, ray_cluster
 from xmrc.search.folder import START, StudyFolder, latest_folder, new_folder, storage_root
 from xmrc.search.ledger import Ledger
 from xmrc.search.mining import Mined, find_candidates
-from xmrc.search.prepare import Prepared, prepare, read_corpora, trial_job, widest
+from xmrc.search.prepare import (
+    Prepared,
+    check_given_encoder,
+    prepare,
+    read_corpora,
+    trial_job,
+    widest,
+)
 from xmrc.search.progress import clock
 from xmrc.search.recorder import Recorder, TrackingAddress, cause_of, replay
 from xmrc.search.resources import Fit, cluster_nodes, fit_trials
@@ -83,14 +91,20 @@ def run_study(study: Study, *, resume: bool, console: Console) -> Outcome:
     Errors: XmrcError, before anything is trained wherever that is possible.
     """
     check_name(study.tracking.register_as)
-    root = storage_root(study.storage)
-    tracker = Tracker.open(study.tracking.uri, str(root), experiment(study))
     corpora = read_corpora(widest(study))
-    prepared = prepare(study.settings, corpora, Cache(root / "cache"))
+    check_given_encoder(study.settings)
+    check_given_base(study.settings)
+    root = storage_root(study.storage)
+    begun = latest_folder(root, study) if resume else None
     with ray_cluster():
         fit = fit_trials(study.resources, cluster_nodes())
+        check_begun(begun, fit)
+        # Nothing is written before this line; what can refuse the study has done so.
+        tracker = Tracker.open(study.tracking.uri, str(root), experiment(study))
+        prepared = prepare(study.settings, corpora, Cache(root / "cache"))
         check_shared(root)
-        folder = latest_folder(root, study) if resume else new_folder(root, study)
+        folder = begun or new_folder(root, study)
+        folder.remember(at_once=fit.at_once)
         run = Run(study, root, folder, tracker, console)
         begin(run, prepared)
         try:
@@ -100,6 +114,19 @@ def run_study(study: Study, *, resume: bool, console: Console) -> Outcome:
             tracker.end_study("stopped" if interrupted else "failed", cause_of(error))
             tracker.close()
             raise
+
+
+def check_begun(folder: StudyFolder | None, fit: Fit) -> None:
+    """Refuse to resume where fewer trials fit: Ray Tune starts as many as it did, come what may.
+
+    Errors: ResourceError. Trials of one worker only wait for each other.
+    """
+    then = folder.state().get("at_once", fit.at_once) if folder else fit.at_once
+    if fit.trial.workers > 1 and fit.at_once < then:
+        raise ResourceError(
+            f"--resume: as many trials must fit as when the study began, {then} at once, "
+            f"got {fit.describe()}"
+        )
 
 
 def experiment(study: Study) -> str:
@@ -240,12 +267,14 @@ def scheduler(search: SearchSettings, study: Study) -> TrialScheduler:
     """ASHA on our own count of evaluations, which a resume does not reset; or none."""
     if search.scheduler == "none":
         return FIFOScheduler()
-    evaluations = max(1, round(study.settings.training.epochs / search.evaluate_every))
+    domain = study.space.get("training.epochs")
+    epochs = max([study.settings.training.epochs, *(domain.values if domain else ())])
+    evaluations = math.floor(epochs / search.evaluate_every) + 1  # at most
     return ASHAScheduler(
         time_attr="evaluation",
         metric="best",
         mode="max",
-        max_t=evaluations + 2,  # never kill a trial at its last report
+        max_t=evaluations + 1,  # never kill a trial at its last report
         grace_period=search.grace,
         reduction_factor=search.reduction_factor,
     )
