@@ -1,5 +1,6 @@
 """`python -m xmrc.tune`: search a study's settings. In: a study file. Out: a registered reader."""
 
+import os
 import shlex
 from pathlib import Path
 
@@ -12,7 +13,9 @@ from xmrc.search.plan import print_plan
 from xmrc.search.progress import trials_table
 from xmrc.search.rehearsal import rehearsal
 from xmrc.search.study import Outcome, run_study
-from xmrc.settings import load_study
+from xmrc.settings import DataSettings, load_study
+from xmrc.settings.loading import DATA_ROOT
+from xmrc.tracking.server import shown as shown_uri
 
 
 def main() -> None:
@@ -80,25 +83,29 @@ def print_answer(champion: Champion, console: Console) -> None:
 
 def print_next(outcome: Outcome, console: Console) -> None:
     """The commands that a user may want now."""
-    shown, study = outcome.champion.shown, outcome.study
-    model = f"--model {outcome.champion.registered}{elsewhere(outcome)}"
+    shown, data = outcome.champion.shown, outcome.study.settings.data
+    model = ["--model", outcome.champion.registered, *elsewhere(outcome)]
+    asked = ["--question", shown.question, "--context", shown.context]
     say(console, "\nnext:")
     say(console, f"  {outcome.view}")
-    say(
-        console,
-        f"  python -m xmrc.evaluate {model} --corpus {study.settings.data.select} --out evaluation",
-    )
-    say(
-        console,
-        f"  python -m xmrc.answer {model} "
-        f"--question {shlex.quote(shown.question)} --context {shlex.quote(shown.context)}",
-    )
+    for command_line in (
+        ["python", "-m", "xmrc.evaluate", *model, *corpus_options(data), "--out", "evaluation"],
+        ["python", "-m", "xmrc.answer", *model, *asked],
+    ):
+        say(console, f"  {shlex.join(command_line)}")
 
 
-def elsewhere(outcome: Outcome) -> str:
-    """What the next command must be told where the storage is not the default one."""
-    root = outcome.folder.parents[1]
-    return "" if root == Path.cwd() / "runs" else f" --storage {shlex.quote(str(root))}"
+def elsewhere(outcome: Outcome) -> list[str]:
+    """What the next command must be told where storage and tracking are not the default ones."""
+    root, uri = outcome.folder.parents[1], outcome.study.tracking.uri
+    storage = [] if root == Path.cwd() / "runs" else ["--storage", str(root)]
+    return storage + ([] if uri is None else ["--tracking-uri", shown_uri(uri)])
+
+
+def corpus_options(data: DataSettings) -> list[str]:
+    """The corpus that selected, and its folder where the environment does not name it."""
+    known = data.root is None or str(data.root) == os.environ.get(DATA_ROOT)
+    return ["--corpus", data.select, *([] if known else ["--data-root", str(data.root)])]
 
 
 if __name__ == "__main__":
