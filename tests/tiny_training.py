@@ -20,22 +20,37 @@ from transformers import AutoTokenizer, BertConfig, BertForQuestionAnswering
 from xmrc.data.cache import Cache
 from xmrc.data.examples import Answer, Example
 from xmrc.data.features import Windows, WindowSize, make_windows, tokenize_texts
-from xmrc.learning.distributed import gather_from_workers, sum_over_workers
 from xmrc.learning.candidates import (
     CandidateStore,
     CandidateWindows,
     mine_spans,
     window_codes,
 )
+from xmrc.learning.distributed import gather_from_workers, sum_over_workers
 from xmrc.learning.loop import Evaluation, Training
 from xmrc.learning.objective import Objective
 from xmrc.learning.step import Place
-from xmrc.settings import CandidateSettings, DistillSettings, ObjectiveSettings, TrainingSettings
+from xmrc.settings import (
+    CandidateSettings,
+    ContrastSettings,
+    DistillSettings,
+    ObjectiveSettings,
+    TrainingSettings,
+)
 
 SIZE = WindowSize(max_length=36, max_question_tokens=6, stride=5)
 CE = ObjectiveSettings()
 SKD_NUMBER = ObjectiveSettings(distill=DistillSettings(coefficient=0.7))
 HL = ObjectiveSettings(span="hl", candidates=CandidateSettings(size=6, learning_rate=0.1))
+AA_CL = ObjectiveSettings(alpha=0.5, contrast=ContrastSettings(tau=0.5, negatives=8))
+JOINT = ObjectiveSettings(
+    span="hl",
+    alpha=0.3,
+    candidates=CandidateSettings(size=5, weights="type", learning_rate=0.1),
+    contrast=ContrastSettings(tau=0.2, negatives=5),
+    distill=DistillSettings(coefficient="map"),
+)
+CONTRAST_ALONE = ObjectiveSettings(span="none", alpha=1.0, contrast=ContrastSettings(tau=0.5))
 SKD_MAP = ObjectiveSettings(distill=DistillSettings(coefficient="map"))
 SKD_PER_EXAMPLE = ObjectiveSettings(distill=DistillSettings(variant="per_example"))
 
@@ -86,7 +101,7 @@ def _example(number: int) -> Example:
     context = " ".join(sentences)[: 60 + 20 * (number % 4)]
     word = context.split()[number % 3]
     answer = Answer(word, context.index(word))
-    return Example(f"q{number}", sentences[1][:20], context, (answer,), "en", "en")
+    return Example(f"q{number % 7}", sentences[1][:20], context, (answer,), "en", "en")
 
 
 def tiny_reader(dropout: float = 0.0, seed: int = 0) -> BertForQuestionAnswering:

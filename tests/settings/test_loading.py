@@ -175,7 +175,8 @@ def test_an_objective_trains_something(study_file):
     for off in ("settings.objective.distill=none", "settings.objective.distill.coefficient=0"):
         said = error_of(study_file, "space=null", span, off)
         assert (
-            "settings.objective.span must not be none where distillation is off, got none" in said
+            "settings.objective.span must not be none where alpha is 0 and distillation is off, "
+            "got none" in said
         )
 
 

@@ -125,9 +125,12 @@ class Training:
         if position == 0:
             self.objective.start_epoch(self.model)
         rows = self._batches_of(epoch)[position]
-        batches = self._micro_batches(rows)
+        pieces = [self._pieces(rows, rank) for rank in range(self.place.world_size)]
+        mine = pieces[self.place.rank]
+        batches = [self.windows.batch(piece).to(self.place.device) for piece in mine]
         self.optimiser.zero_grad(set_to_none=True)
-        sums = self.gradient.run(batches, len(rows))
+        divided = any(len(of_worker) > 1 for of_worker in pieces)
+        sums = self.gradient.run(batches, len(rows), divided=divided)
         if self.settings.clip is not None:
             nn.utils.clip_grad_norm_(self.gradient.module.parameters(), self.settings.clip)
         self.optimiser.step()
@@ -146,12 +149,12 @@ class Training:
             )
         return self._order
 
-    def _micro_batches(self, rows: np.ndarray) -> list[Batch]:
-        mine = shard(rows, self.place.rank, self.place.world_size)
-        parts = [mine]
-        if self.settings.max_tokens is not None:
-            parts = micro_batches(mine, self.windows.lengths, self.settings.max_tokens)
-        return [self.windows.batch(part).to(self.place.device) for part in parts]
+    def _pieces(self, rows: np.ndarray, rank: int) -> list[np.ndarray]:
+        """The micro-batches of one worker, as rows."""
+        share = shard(rows, rank, self.place.world_size)
+        if self.settings.max_tokens is None:
+            return [share]
+        return micro_batches(share, self.windows.lengths, self.settings.max_tokens)
 
     def _means(self, sums: dict[str, Tensor], steps: int) -> dict[str, float]:
         means = {name: float(sum_over_workers(sums[name])) / steps for name in sorted(sums)}

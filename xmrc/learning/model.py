@@ -188,10 +188,23 @@ def load_config(source: str) -> transformers.PretrainedConfig:
 
 def span_logits(model: torch.nn.Module, batch: Batch) -> SpanLogits:
     """Run the reader (also wrapped for several workers) on a batch."""
+    return _masked_logits(model(**_inputs(batch)), batch)
+
+
+def logits_and_states(model: torch.nn.Module, batch: Batch) -> tuple[SpanLogits, Tensor]:
+    """Run the reader; gives also the states of its encoder's last layer, (B, L, D)."""
+    output = model(**_inputs(batch), output_hidden_states=True)
+    return _masked_logits(output, batch), output.hidden_states[-1]
+
+
+def _inputs(batch: Batch) -> dict[str, Tensor]:
     inputs = {"input_ids": batch.input_ids_BL, "attention_mask": batch.attention_mask_BL}
     if batch.token_type_ids_BL is not None:
         inputs["token_type_ids"] = batch.token_type_ids_BL
-    output = model(**inputs)
+    return inputs
+
+
+def _masked_logits(output: Any, batch: Batch) -> SpanLogits:
     padding_BL = batch.attention_mask_BL == 0
     exact = torch.promote_types(output.start_logits.dtype, torch.float32)
     return SpanLogits(

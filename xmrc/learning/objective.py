@@ -1,4 +1,5 @@
-"""The one objective: L = L_span + c_kl L_kl. In: student, micro-batches. Out: sums to minimise.
+"""The one objective: L = (1 - alpha) L_span + alpha L_contrast + c_kl L_kl. In: a student, its
+micro-batches. Out: sums to minimise.
 
 Every mean is over the windows of the whole optimisation batch, however it is divided into workers
 and micro-batches, so a part here is the sum over a micro-batch divided by the global count.
@@ -11,6 +12,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from xmrc.data.features import Batch
+from xmrc.learning.contrast import Contrast
 from xmrc.learning.distillation import Distillation, Guidance
 from xmrc.learning.model import SpanLogits
 from xmrc.learning.objectives import (
@@ -25,15 +27,18 @@ LossParts = dict[str, Tensor]  # name to a scalar; `loss` is what is differentia
 
 
 class Objective:
-    """A span loss and, where it is on, self-distillation.
+    """A span loss and, where they are on, contrastive learning and self-distillation.
 
     `span_weights` are what it learns itself, if anything; they are trained beside the student.
     """
 
     def __init__(self, settings: ObjectiveSettings) -> None:
         self._span_loss = SPAN_LOSSES[settings.span]
-        self._candidates = settings.candidates
+        self._alpha, self._candidates = settings.alpha, settings.candidates
         self.span_weights = SpanWeights(settings.candidates) if settings.span == "hl" else None
+        self.contrast: Contrast | None = None
+        if settings.alpha > 0 and settings.contrast is not None:
+            self.contrast = Contrast(settings.contrast)
         distill = settings.distill
         distils = distill is not None and distill.coefficient != 0
         self._distillation = Distillation(distill) if distill is not None and distils else None
@@ -57,23 +62,30 @@ class Objective:
         return self._distillation.guide(batches, window_count)
 
     def parts(
-        self, student: SpanLogits, batch: Batch, guidance: Guidance | None, window_count: int
+        self,
+        student: SpanLogits,
+        batch: Batch,
+        guidance: Guidance | None,
+        window_count: int,
+        loss_contrast: Tensor | None = None,
     ) -> LossParts:
-        """This micro-batch's share of every part of the loss over `window_count` windows."""
+        """This micro-batch's share of every part of the loss over `window_count` windows.
+
+        `loss_contrast` is its share of the contrast, which is a loss of the whole batch.
+        """
 
         def share(loss_B: Tensor) -> Tensor:
             return (loss_B * batch.weights_B).sum() / window_count
 
         loss_span = share(self._span_losses(student, batch))
-        if self._distillation is None or guidance is None:
-            return {"loss": loss_span, "loss_span": loss_span}
-        kl_B = self._distillation.loss(student, guidance)
-        return {
-            "loss": loss_span + share(guidance.coefficient * kl_B),
-            "loss_span": loss_span,
-            "loss_kl": share(kl_B),
-            "c_kl": share(guidance.coefficient.expand_as(kl_B)),
-        }
+        loss, parts = (1 - self._alpha) * loss_span, {"loss_span": loss_span}
+        if loss_contrast is not None:
+            loss, parts["loss_contrast"] = loss + self._alpha * loss_contrast, loss_contrast
+        if self._distillation is not None and guidance is not None:
+            kl_B = self._distillation.loss(student, guidance)
+            loss = loss + share(guidance.coefficient * kl_B)
+            parts |= {"loss_kl": share(kl_B), "c_kl": share(guidance.coefficient.expand_as(kl_B))}
+        return {"loss": loss, **parts}
 
     def metrics(self) -> dict[str, float]:
         """What it has learned itself: the weights of Z and their entropy."""

@@ -148,21 +148,38 @@ class CandidateSettings(Section):
     learning_rate: Positive = 1e-3  # of the weights; the highest, after warm-up
 
 
+class ContrastSettings(Section):
+    """Answer-aware contrastive learning [HL/AA-CL, eq. 6 to 8]; objective.alpha switches it on."""
+
+    tau: Positive = 10.0  # temperature of the cosines
+    negatives: Count = 50  # best wrong spans, of which the one most like the answer counts
+
+
 def _off(value: Any) -> Any:
     return None if value == "none" else value
 
 
 class ObjectiveSettings(Section):
-    """L = L_span + c_kl * L_kl."""
+    """L = (1 - alpha) * L_span + alpha * L_contrast + c_kl * L_kl."""
 
     span: Literal["ce", "mml", "hard_em", "hl", "none"] = "ce"
+    alpha: Share = 0.0  # 0 = no contrast, 1 = no span loss; with contrast the paper has 0.5
     candidates: CandidateSettings = CandidateSettings()  # of mml, hard_em and hl
+    contrast: Annotated[ContrastSettings | None, BeforeValidator(_off)] = ContrastSettings()
     distill: Annotated[DistillSettings | None, BeforeValidator(_off)] = None  # null, none = off
 
     @model_validator(mode="after")
+    def _contrast_to_weigh(self) -> Self:
+        if self.alpha > 0 and self.contrast is None:
+            raise broken("alpha", "must be 0 where contrast is none", self.alpha)
+        return self
+
+    @model_validator(mode="after")
     def _something_is_trained(self) -> Self:
-        if self.span == "none" and (self.distill is None or self.distill.coefficient == 0):
-            raise broken("span", "must not be none where distillation is off", self.span)
+        distils = self.distill is not None and self.distill.coefficient != 0
+        if self.span == "none" and self.alpha == 0 and not distils:
+            text = "must not be none where alpha is 0 and distillation is off"
+            raise broken("span", text, self.span)
         return self
 
     @property
