@@ -17,6 +17,8 @@ from xmrc.settings import DataSettings, load_study
 from xmrc.settings.loading import DATA_ROOT
 from xmrc.tracking.server import shown as shown_uri
 
+SHOWN = ("gxlt_f1", "gxlt_em", "xlt_f1", "xlt_em")  # of the final sets
+
 
 def main() -> None:
     """Parse, call, print."""
@@ -45,8 +47,10 @@ def print_outcome(outcome: Outcome, console: Console) -> None:
     """The trials, the champion's table, one answer of it, and what to do next."""
     champion = outcome.champion
     console.print(trials_table(outcome.ledger.table, outcome.ledger.metric))
-    console.print(tables.gxlt_table(champion.reading.scores, title="the champion, F1"))
+    title = f"the champion on {outcome.select}, F1"
+    console.print(tables.gxlt_table(champion.reading.scores, title=title))
     print_comparison(outcome, console)
+    print_finals(outcome, console)
     print_answer(champion, console)
     print_next(outcome, console)
     for missing in outcome.unwritten:
@@ -69,6 +73,20 @@ def print_comparison(outcome: Outcome, console: Console) -> None:
         f"registered: {outcome.champion.registered} is version {outcome.champion.version} "
         f"(trial {trial})",
     )
+
+
+def print_finals(outcome: Outcome, console: Console) -> None:
+    """Every final set: the champion's table, and base and champion side by side."""
+    for final in outcome.finals:
+        title = f"final: {final.title}"
+        for metric, name in (("f1", "F1"), ("em", "EM")):
+            table = tables.gxlt_table(final.scores["champion"], metric, f"{title}, {name}")
+            console.print(table)
+        before, after = (final.scores[name].metrics for name in ("base", "champion"))
+        for name in (one for one in SHOWN if one in before):
+            gain = after[name] - before[name]
+            numbers = f"base {before[name]:.1f}, champion {after[name]:.1f} ({gain:+.1f})"
+            say(console, f"{title}, {name}: {numbers}")
 
 
 def print_answer(champion: Champion, console: Console) -> None:

@@ -11,7 +11,8 @@ from xmrc.data.cache import Cache
 from xmrc.errors import DataError
 from xmrc.learning.job import training_windows
 from xmrc.learning.model import DEMO_ENCODER
-from xmrc.search.prepare import ntl_values, prepare, read_corpora, trial_job, widest
+from xmrc.search.corpora import ntl_values, read_corpora, widest
+from xmrc.search.prepare import prepare, trial_job
 from xmrc.settings import load_study
 
 SETTINGS = """

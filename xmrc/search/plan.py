@@ -17,18 +17,9 @@ from xmrc.data.frozen import thaw
 from xmrc.learning.job import TrainingJob, training_windows, windows_of
 from xmrc.learning.model import load_tokenizer
 from xmrc.search.base import check_given_base
+from xmrc.search.corpora import Corpora, ntl_values, study_corpora
 from xmrc.search.mining import largest_size, mining_jobs, needs_candidates
-from xmrc.search.prepare import (
-    Corpora,
-    Prepared,
-    base_job,
-    check_given_encoder,
-    ntl_values,
-    prepare,
-    read_corpora,
-    trial_job,
-    widest,
-)
+from xmrc.search.prepare import Prepared, base_job, check_given_encoder, prepare, trial_job
 from xmrc.search.resources import fit_trials, this_machine
 from xmrc.search.space import SearchSpace, trial_count
 from xmrc.settings import RunSettings, Study, to_yaml, with_values
@@ -53,7 +44,7 @@ def print_plan(study: Study, console: Console) -> None:
     def say(text: str) -> None:
         console.print(text, highlight=False, soft_wrap=True, markup=False)
 
-    corpora = read_corpora(widest(study))
+    corpora = study_corpora(study)
     check_given_encoder(study.settings)
     check_given_base(study.settings)
     fit = fit_trials(study.resources, this_machine())
@@ -80,11 +71,13 @@ def _say_corpora(corpora: Corpora, settings: RunSettings, say: Callable[[str], N
         if corpus is not None:
             say(f"  {role}: {describe_corpus(corpus)}")
     if corpora.dropped:
-        say(f"  base: {corpora.dropped} examples left out, which select too")
+        say(f"  base: {corpora.dropped} examples left out, which are scored too")
     if corpora.label:
         say(f"  select: {corpora.label}")
     if settings.base is not None and settings.base.model is not None:
         say(f"  base: {settings.base.model}, trained already")
+    for one in corpora.final:
+        say(f"  final: {describe_corpus(one.corpus)}{f', {one.label}' if one.label else ''}")
 
 
 def describe_corpus(corpus: Corpus) -> str:

@@ -1,20 +1,40 @@
-"""Reading a corpus on Ray workers. In: a checkpoint, examples. Out: predictions.
+"""Reading a corpus on Ray workers. In: a checkpoint, examples. Out: predictions, scores, files.
 
 The model and the cache must lie where the workers of the cluster see them.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from xmrc.data.cache import Cache
 from xmrc.data.examples import Example
-from xmrc.data.frozen import freeze
+from xmrc.data.frozen import freeze, thaw
 from xmrc.learning.evaluation import ReadingJob
 from xmrc.learning.reader import read_size
-from xmrc.scoring.predictions import Prediction
+from xmrc.learning.worker import WorkerResources
+from xmrc.scoring.files import write_matrix, write_predictions, write_scores
+from xmrc.scoring.matrix import Scores, summarise
+from xmrc.scoring.predictions import ExampleScore, Prediction, score_examples
+from xmrc.scoring.tidy import TABLES, write_tables
 from xmrc.search.cluster import predict_on_cluster, ray_cluster
+from xmrc.search.prepare import Prepared, window_size
 from xmrc.search.resources import cluster_nodes, fit_trials
-from xmrc.settings import ResourceSettings
+from xmrc.settings import ResourceSettings, RunSettings
+from xmrc.tracking.tracker import Tracker
+
+SCORES = "scores.json"
+FILES = (SCORES, "matrix.csv", "matrix.png", "difference.png", *TABLES)  # for MLflow
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A reader's answers to a corpus, and what they are worth."""
+
+    examples: Sequence[Example]
+    predictions: Sequence[Prediction]
+    example_scores: Sequence[ExampleScore]
+    scores: Scores
 
 
 def read_on_workers(
@@ -35,3 +55,40 @@ def read_on_workers(
             threads=resources.threads,
         )
         return predict_on_cluster(job, examples, resources)
+
+
+def read_on_cluster(
+    settings: RunSettings,
+    prepared: Prepared,
+    corpus: Path,
+    model: str,
+    resources: WorkerResources,
+) -> Reading:
+    """Let a reader answer a frozen corpus on the workers of one trial, and score it."""
+    examples = thaw(corpus)
+    job = ReadingJob(
+        model=model,
+        examples=corpus,
+        size=window_size(settings),
+        precision=settings.training.precision,
+        cache=prepared.cache,
+        threads=resources.threads,
+    )
+    predictions = predict_on_cluster(job, examples, resources)
+    example_scores = score_examples(examples, predictions)
+    return Reading(examples, predictions, example_scores, summarise(example_scores))
+
+
+def write_reading(folder: Path, reading: Reading) -> None:
+    """matrix.csv, predictions.jsonl, the tidy tables, and last of all scores.json."""
+    write_matrix(folder / "matrix.csv", reading.scores)
+    write_predictions(folder / "predictions.jsonl", reading.predictions)
+    write_tables(folder, reading.example_scores)
+    write_scores(folder / SCORES, reading.scores)
+
+
+def publish_files(tracker: Tracker, folder: Path, name: str) -> None:
+    """Put what describes a reading beside the study's run in MLflow, all but its predictions."""
+    for file in FILES:
+        if (folder / file).exists():  # one of the tables is written only where it can be
+            tracker.log_artifact(folder / file, name)

@@ -8,11 +8,12 @@ from typing import Any
 
 from xmrc.data.demo import LANGUAGES
 from xmrc.search.space import trial_count
-from xmrc.settings import RunSettings, Study, with_values
+from xmrc.settings import FinalSettings, RunSettings, Study, with_values
 
 TRIALS = 3
 QUESTIONS = 12  # aligned ids to train and to select on
 BASE_QUESTIONS = 300
+FINAL = FinalSettings(corpus="demo/test")
 
 SHORT: dict[str, Any] = {
     "encoder": "demo",
@@ -45,7 +46,9 @@ def rehearsal(study: Study) -> Study:
     tracking = study.tracking.model_copy(
         update={"register_as": f"{study.tracking.register_as}-rehearsal"}
     )
-    search = study.search.model_copy(update={"trials": min(TRIALS, trial_count(study))})
+    final = (FINAL,) if study.search.final else ()
+    short = {"trials": min(TRIALS, trial_count(study)), "final": final}
+    search = study.search.model_copy(update=short)
     return study.model_copy(
         update={
             "name": f"{study.name}-rehearsal",

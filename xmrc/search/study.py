@@ -23,21 +23,17 @@ from xmrc.errors import ResourceError, XmrcError
 from xmrc.learning.job import TrainingJob
 from xmrc.scoring.matrix import Scores
 from xmrc.search.base import check_given_base, find_start
-from xmrc.search.champion import Champion, crown, read_on_cluster, write_reading
+from xmrc.search.champion import Champion, crown
 from xmrc.search.checkpoints import SEARCH, TrialFolders
 from xmrc.search.cluster import check_shared, ray_cluster
-from xmrc.search.folder import START, StudyFolder, latest_folder, new_folder, storage_root
+from xmrc.search.corpora import study_corpora
+from xmrc.search.finals import FinalScores, score_finals, titled
+from xmrc.search.folder import CHAMPION, START, StudyFolder, latest_folder, new_folder, storage_root
 from xmrc.search.ledger import Ledger
 from xmrc.search.mining import Mined, find_candidates
-from xmrc.search.prepare import (
-    Prepared,
-    check_given_encoder,
-    prepare,
-    read_corpora,
-    trial_job,
-    widest,
-)
+from xmrc.search.prepare import Prepared, check_given_encoder, prepare, trial_job
 from xmrc.search.progress import clock
+from xmrc.search.reading import read_on_cluster, write_reading
 from xmrc.search.recorder import Recorder, TrackingAddress, cause_of, replay
 from xmrc.search.resources import Fit, cluster_nodes, fit_trials
 from xmrc.search.space import SearchSpace, trial_count
@@ -65,7 +61,9 @@ class Outcome:
     folder: Path
     ledger: Ledger
     start: Scores  # of what the trials start from, on the selection set
+    select: str  # its name, and how it overlaps with training
     champion: Champion
+    finals: list[FinalScores]
     view: str  # where to look at it in MLflow
     unwritten: list[str]  # what MLflow lacks, after all
 
@@ -91,7 +89,7 @@ def run_study(study: Study, *, resume: bool, console: Console) -> Outcome:
     Errors: XmrcError, before anything is trained wherever that is possible.
     """
     check_name(study.tracking.register_as)
-    corpora = read_corpora(widest(study))
+    corpora = study_corpora(study)
     check_given_encoder(study.settings)
     check_given_base(study.settings)
     root = storage_root(study.storage)
@@ -140,7 +138,7 @@ def begin(run: Run, prepared: Prepared) -> None:
     run_id = run.tracker.start_study(
         study.name,
         flat(study.settings),
-        {"xmrc.folder": folder.path, **prepared.content},
+        {"xmrc.folder": folder.path, **prepared.content, **prepared.labels},
         folder.state().get("run_id"),
     )
     folder.remember(run_id=run_id)
@@ -152,10 +150,11 @@ def base_search_champion(run: Run, prepared: Prepared, fit: Fit) -> Outcome:
     """The steps that need the cluster."""
     study, tracker = run.study, run.tracker
     start = find_start(study.settings, prepared, fit.trial, run.folder, run.say)
-    reading = read_on_cluster(study.settings, prepared, start, fit.trial)
+    reading = read_on_cluster(study.settings, prepared, prepared.select, start, fit.trial)
     write_reading(run.folder.path / START, reading)
     base_scores = reading.scores
-    run.say(f"base: {shown_scores(base_scores, study)} on {study.settings.data.select}")
+    selected_on = titled(study.settings.data.select, prepared.label)
+    run.say(f"base: {shown_scores(base_scores, study)} on {selected_on}")
     tracker.log_metrics({f"base_{name}": value for name, value in base_scores.metrics.items()})
     mined = find_candidates(study, prepared, start, fit.trial, run.folder, run.say)
     began = time.time()
@@ -165,10 +164,12 @@ def base_search_champion(run: Run, prepared: Prepared, fit: Fit) -> Outcome:
     for record in ledger.trials.values():  # whatever MLflow missed while it was away
         replay(tracker, record)
     champion = crown(study, prepared, ledger, fit.trial, tracker, base_scores)
+    readers = {"base": start, CHAMPION: str(champion.model)}
+    finals = score_finals(study, prepared, readers, fit.trial, tracker, run.folder)
     tracker.end_study("finished")
     unwritten = tracker.close()
-    view = tracker.view
-    return Outcome(study, run.folder.path, ledger, base_scores, champion, view, unwritten)
+    found = (ledger, base_scores, selected_on, champion, finals)
+    return Outcome(study, run.folder.path, *found, tracker.view, unwritten)
 
 
 def checked_ledger(run: Run) -> Ledger:

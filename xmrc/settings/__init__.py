@@ -19,6 +19,7 @@ from xmrc.settings.sections import (
     TrainingSettings,
 )
 from xmrc.settings.study import (
+    FinalSettings,
     ResourceSettings,
     SearchSettings,
     Study,
@@ -36,6 +37,7 @@ __all__ = [
     "DistillSettings",
     "Domain",
     "EncoderConfig",
+    "FinalSettings",
     "ObjectiveSettings",
     "ResourceSettings",
     "RunSettings",

@@ -1,14 +1,15 @@
 """One file, one study: what is trained, searched, and where. In: plain values. Out: `Study`."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from xmrc.settings.domains import Domain
 from xmrc.settings.expected import System, by_system
 from xmrc.settings.sections import (
     Count,
+    Languages,
     NotNegative,
     Positive,
     RunSettings,
@@ -16,7 +17,7 @@ from xmrc.settings.sections import (
     Seed,
     Text,
 )
-from xmrc.settings.wording import rule
+from xmrc.settings.wording import broken, rule
 
 Metric = Literal[
     "gxlt_f1",
@@ -44,6 +45,21 @@ def _without_deleted(space: Any) -> Any:
     return {key: domain for key, domain in space.items() if domain is not None}
 
 
+class FinalSettings(Section):
+    """A corpus that is scored once, after everything was chosen."""
+
+    corpus: Text
+    languages: Languages | None = None  # null = those of settings.data
+
+
+def _named(final: Any) -> Any:
+    """`mlqa/test` is short for `{corpus: mlqa/test}`."""
+    return {"corpus": final} if isinstance(final, str) else final
+
+
+Final = Annotated[FinalSettings, BeforeValidator(_named)]
+
+
 class SearchSettings(Section):
     """How trials are proposed, stopped and kept."""
 
@@ -59,6 +75,14 @@ class SearchSettings(Section):
     keep: Count = 3  # best trials whose checkpoints stay on disk
     seed: Seed = 0
     start_from: Annotated[tuple[Mapping[str, Any], ...], Field(strict=False)] = ()  # tried first
+    final: Annotated[tuple[Final, ...], Field(strict=False)] = ()  # for the winner and the base
+
+    @model_validator(mode="after")
+    def _each_final_set_once(self) -> Self:
+        names = [one.corpus for one in self.final]
+        if len(set(names)) < len(names):
+            raise broken("final", "must name each corpus once", names)
+        return self
 
 
 class ResourceSettings(Section):
@@ -89,3 +113,11 @@ class Study(Section):
     tracking: TrackingSettings = TrackingSettings()
     # what a paper prints, shown beside ours
     expected: Annotated[Mapping[Text, System], BeforeValidator(by_system)] = {}
+
+    @model_validator(mode="after")
+    def _final_sets_are_not_selected_on(self) -> Self:
+        select = self.settings.data.select
+        if any(one.corpus == select for one in self.search.final):
+            text = f"must not have settings.data.select, {select}: the search sees it"
+            raise broken("search.final", text, [one.corpus for one in self.search.final])
+        return self

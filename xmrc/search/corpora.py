@@ -1,0 +1,156 @@
+"""The corpora of a study. In: settings. Out: what is trained on and what is scored, leaks refused.
+
+Nothing here is tokenised or trained; every corpus is read in full, so that what is missing or
+blind is known before anything begins.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from xmrc.data.alignment import align
+from xmrc.data.corpora import Corpus, across_languages, load_corpus
+from xmrc.data.examples import Example
+from xmrc.data.leakage import ScoredSet, check_leakage, drop_overlap
+from xmrc.errors import DataError
+from xmrc.settings import DataSettings, FinalSettings, RunSettings, Study, with_values
+
+
+@dataclass(frozen=True)
+class FinalCorpus:
+    """A corpus that is scored once, at the end; `label` says how it overlaps with training."""
+
+    corpus: Corpus
+    label: str
+
+
+@dataclass(frozen=True)
+class Corpora:
+    """The corpora of a study as they were read; `base` is None where no base is trained.
+
+    `dropped` counts the examples of the base that are scored on too. `label` says how the selection
+    set overlaps with training, where it may.
+    """
+
+    train: Corpus
+    select: Corpus
+    base: Corpus | None
+    dropped: int
+    label: str
+    final: tuple[FinalCorpus, ...] = ()
+
+
+def study_corpora(study: Study) -> Corpora:
+    """All that a study trains and scores on. Errors as in `read_corpora`."""
+    return read_corpora(widest(study), study.search.final)
+
+
+def read_corpora(settings: RunSettings, final: Sequence[FinalSettings] = ()) -> Corpora:
+    """Read and check the corpora.
+
+    Errors: DataError if one is missing or untidy, not aligned though ntl asks for it, blind, or
+    trained on and scored on too.
+    """
+    data, base = settings.data, settings.base
+    trained_on = sampled_languages(data)
+    train = load_corpus(data.train, root=data.root, languages=trained_on, limit=data.limit)
+    select = load_corpus(data.select, root=data.root, languages=data.languages, limit=data.limit)
+    from_corpus = None
+    if base is not None and base.corpus is not None:
+        from_corpus = load_corpus(
+            base.corpus, root=data.root, languages=base.languages, limit=base.limit
+        )
+    for corpus in (train, select, from_corpus):
+        if corpus is not None:
+            check_answered(corpus)
+    if data.sampling == "pairs":
+        align_corpus(train, data)
+    select = across_languages(select)
+    last = tuple(FinalCorpus(read_final(one, data), "") for one in final)
+    return without_leakage(Corpora(train, select, from_corpus, 0, "", last), data)
+
+
+def read_final(final: FinalSettings, data: DataSettings) -> Corpus:
+    """A corpus that is scored at the end, with its answers.
+
+    Errors: DataError that names the setting.
+    """
+    languages = final.languages or data.languages
+    try:
+        corpus = load_corpus(final.corpus, root=data.root, languages=languages, limit=data.limit)
+        check_answered(corpus)
+        return across_languages(corpus)
+    except DataError as error:
+        raise DataError(f"search.final: {error}") from error
+
+
+def without_leakage(corpora: Corpora, data: DataSettings) -> Corpora:
+    """Refuse training on what is scored, take it out of the base, label what may overlap.
+
+    Errors: DataError with the count and examples, unless `data.allow_overlap`.
+    """
+    training, scored = training_examples(corpora.train, data), scored_sets(corpora)
+    allowed = data.allow_overlap
+    label, *others = check_leakage(corpora.train.name, training, scored, allow_overlap=allowed)
+    pairs = zip(corpora.final, others, strict=True)
+    final = tuple(replace(one, label=shared) for one, shared in pairs)
+    corpora = replace(corpora, label=label, final=final)
+    if corpora.base is None:
+        return corpora
+    kept, dropped = drop_overlap(corpora.base.examples, scored)
+    base = replace(corpora.base, examples=kept)
+    return replace(corpora, base=base, dropped=len(dropped))
+
+
+def scored_sets(corpora: Corpora) -> list[ScoredSet]:
+    """The selection set, then the final ones."""
+    select = ScoredSet("settings.data.select", corpora.select.name, corpora.select.examples)
+    final = [one.corpus for one in corpora.final]
+    return [
+        select,
+        *(ScoredSet("search.final", one.name, one.examples, final=True) for one in final),
+    ]
+
+
+def widest(study: Study) -> RunSettings:
+    """The settings with the largest ntl of the space: the data that every trial needs."""
+    return with_values(study.settings, {"data.ntl": max(ntl_values(study))})
+
+
+def ntl_values(study: Study) -> set[int]:
+    """The ntl that trials can have; the ends, of a range."""
+    domain = study.space.get("data.ntl")
+    if domain is None:
+        return {study.settings.data.ntl}
+    return {*domain.values, *([study.settings.data.ntl] if domain.when else [])}
+
+
+def align_corpus(corpus: Corpus, data: DataSettings) -> int:
+    """The number of parallel questions to sample from; every language has each of them."""
+    return len(align(corpus.name, training_examples(corpus, data), sampled_languages(data)))
+
+
+def sampled_languages(data: DataSettings) -> Sequence[str]:
+    """The source alone at ntl 0, all languages above it and where nothing is sampled."""
+    source_alone = data.sampling == "pairs" and data.ntl == 0
+    return [data.source_language] if source_alone else data.languages
+
+
+def training_examples(corpus: Corpus, data: DataSettings) -> list[Example]:
+    """The examples whose question and context are in one of the sampled languages."""
+    if data.sampling == "pairs" and data.ntl > 0 and not corpus.parallel:
+        raise DataError(
+            f"settings.data.train: a corpus must be parallel (the same question ids in every "
+            f"language) for data.ntl above 0, got {corpus.name} with ntl {data.ntl}"
+        )
+    return [one for one in corpus.examples if one.question_language == one.context_language]
+
+
+def check_answered(corpus: Corpus) -> None:
+    """DataError: a blind set, which no reader can be trained or scored on."""
+    if corpus.answered:
+        return
+    blind = next(example for example in corpus.examples if not example.answers)
+    raise DataError(
+        f"corpus {corpus.name}: every question must have an answer to train or be scored on, "
+        f"but this is a blind set (first: {blind.id})"
+    )
