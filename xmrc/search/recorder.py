@@ -5,6 +5,7 @@ holds open is opened in `setup` and never travels.
 """
 
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,6 @@ from rich.console import Console
 from xmrc.search.checkpoints import TrialFolders
 from xmrc.search.ledger import RUNNING, Ledger, TrialRecord
 from xmrc.search.progress import Display, open_display
-from xmrc.search.space import SearchSpace
 from xmrc.tracking.tracker import Tracker
 
 
@@ -45,7 +45,7 @@ class Recorder(tune.Callback):
         self,
         ledger: Path,
         metric: str,
-        space: SearchSpace,
+        values_of: Callable[[Mapping[str, Any]], dict[str, Any]],
         folders: TrialFolders,
         address: TrackingAddress,
         *,
@@ -53,7 +53,7 @@ class Recorder(tune.Callback):
         at_once: int,
         keep: int,
     ) -> None:
-        self._ledger_path, self._metric, self._space = ledger, metric, space
+        self._ledger_path, self._metric, self._values_of = ledger, metric, values_of
         self._folders, self._address = folders, address
         self._trials, self._at_once, self._keep = trials, at_once, keep
         self._ledger: Ledger
@@ -85,7 +85,7 @@ class Recorder(tune.Callback):
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
         """Also called when a trial is tried again."""
-        values = self._space.values_of(trial.config)
+        values = self._values_of(trial.config)
         record = self._ledger.start(trial.trial_id, values, time.time())
         self._tracker.start_trial(record.id, trial_name(record), record.values)
         self._display.update(self._ledger, record)
