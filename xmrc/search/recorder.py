@@ -73,13 +73,14 @@ class Recorder(tune.Callback):
 
     def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:
         """A killed search may have started trials that Ray Tune did not come to write down."""
+        if self._begun:
+            return
+        self._begun = True
         known = {trial.trial_id for trial in trials}
-        lost = [one for one in self._ledger.trials.values() if one.state == RUNNING]
-        for record in () if self._begun else lost:
-            if record.id not in known:
+        for record in list(self._ledger.trials.values()):
+            if record.state == RUNNING and record.id not in known:
                 self._ledger.forget(record.id)
                 self._tracker.end_trial(record.id, "failed", "lost when the search was killed")
-        self._begun = True
 
     def on_trial_start(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any

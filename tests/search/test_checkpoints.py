@@ -1,0 +1,74 @@
+import json
+import os
+
+import pytest
+
+from xmrc.search.checkpoints import TrialFolders
+
+
+@pytest.fixture
+def folders(tmp_path):
+    return TrialFolders(tmp_path, "search")
+
+
+def put(folders, trial, name, *scores, workers=False, age=0, text=None):
+    """A checkpoint that was made after as many evaluations as there are scores."""
+    path = (folders.workers if workers else folders.folder / folders.name) / trial / name
+    (path / "model").mkdir(parents=True)
+    history = [{"evaluation": i, "gxlt_f1": s} for i, s in enumerate(scores, 1)]
+    (path / "history.json").write_text(json.dumps(history) if text is None else text)
+    os.utime(path, (1e9 - age, 1e9 - age))
+    return path
+
+
+def test_the_best_evaluation_wins(folders):
+    put(folders, "a", "checkpoint_000000", 40.0)
+    best = put(folders, "a", "checkpoint_000001", 40.0, 60.0)
+    put(folders, "a", "checkpoint_000002", 40.0, 60.0, 50.0)
+    put(folders, "b", "checkpoint_000000", 99.0)
+    assert folders.best("a", "gxlt_f1") == best
+
+
+def test_of_equals_the_later_and_without_a_metric_the_last(folders):
+    put(folders, "a", "checkpoint_000000", 60.0)
+    later = put(folders, "a", "checkpoint_000001", 60.0, 60.0)
+    last = put(folders, "a", "checkpoint_000002", 60.0, 60.0, 10.0)
+    assert folders.best("a", "gxlt_f1") == later
+    assert folders.best("a", None) == last
+
+
+def test_a_group_of_workers_keeps_its_own(folders):
+    best = put(folders, "a", "checkpoint_2030-01-01_00-00-01", 40.0, 60.0, workers=True)
+    put(folders, "a", "checkpoint_2030-01-01_00-00-00", 40.0, workers=True)
+    assert folders.best("a", "gxlt_f1") == best
+
+
+@pytest.mark.parametrize("text", ["", '[{"evaluation": 1, "gxlt', "[]", "{}"])
+def test_what_a_kill_cut_short_is_passed_over(folders, text):
+    whole = put(folders, "a", "checkpoint_000000", 40.0)
+    put(folders, "a", "checkpoint_000001", text=text)
+    (folders.folder / "search" / "a" / "checkpoint_000002").mkdir()
+    assert folders.best("a", "gxlt_f1") == whole
+
+
+def test_an_evaluation_that_was_done_again_wins_over_its_half_copy(folders):
+    put(folders, "a", "checkpoint_2030-01-01_00-00-00", 40.0, workers=True, age=60)
+    again = put(folders, "a", "checkpoint_2030-01-01_00-01-00", 40.0, workers=True)
+    assert folders.best("a", "gxlt_f1") == again
+
+
+def test_a_trial_without_any(folders):
+    assert folders.best("a", "gxlt_f1") is None
+    folders.discard("a")
+
+
+def test_discarding_leaves_everything_else(folders):
+    put(folders, "a", "checkpoint_000000", 40.0)
+    put(folders, "a", "checkpoint_2030-01-01_00-00-00", 50.0, workers=True)
+    other = put(folders, "b", "checkpoint_000000", 1.0)
+    note = folders.folder / "search" / "a" / "params.json"
+    note.write_text("{}")
+    folders.discard("a")
+    assert folders.best("a", "gxlt_f1") is None
+    assert folders.best("b", "gxlt_f1") == other
+    assert note.exists()

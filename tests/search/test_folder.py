@@ -1,0 +1,183 @@
+import os
+import re
+import threading
+from pathlib import Path
+
+import pytest
+
+from xmrc.errors import ResourceError, SettingsError
+from xmrc.search import folder
+from xmrc.search.folder import (
+    StudyFolder,
+    latest_folder,
+    new_folder,
+    storage_path,
+    storage_root,
+    write_whole,
+)
+from xmrc.settings import Study, load_study
+
+YAML = """
+name: small
+settings:
+  encoder: demo
+  base: {corpus: demo/train, epochs: 1}
+  data: {train: demo/train, select: demo/dev, languages: [en, es], ntl: 1}
+space:
+  data.ntl: {int: [0, 1]}
+  training.learning_rate: {log_float: [1e-4, 1e-3], when: {data.ntl: 1}}
+search: {trials: 3}
+"""
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "small.yaml"
+    path.write_text(YAML)
+    return path
+
+
+@pytest.fixture
+def study(file) -> Study:
+    return load_study(file)
+
+
+def test_a_new_folder_has_the_settings(study, tmp_path):
+    made = new_folder(tmp_path / "runs", study)
+    assert made.path.parent == tmp_path / "runs" / "small"
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d-\d{6}", made.path.name)
+    again = load_study(made.path / "study.yaml")
+    assert again == study
+
+
+def test_new_folders_never_collide(study, tmp_path, monkeypatch):
+    monkeypatch.setattr(folder.time, "strftime", lambda _: "2030-01-01-000000")
+    made, gate = [], threading.Barrier(8)
+
+    def make():
+        gate.wait()
+        made.extend(new_folder(tmp_path, study).path for _ in range(5))
+
+    threads = [threading.Thread(target=make) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(made)) == len(made) == 40
+    assert all((path / "study.yaml").read_text() for path in made)
+
+
+def test_there_is_an_end_to_trying(study, tmp_path, monkeypatch):
+    monkeypatch.setattr(folder.time, "strftime", lambda _: "2030-01-01-000000")
+    for name in ("", *(f"-{number}" for number in range(2, 100))):
+        (tmp_path / "small" / f"2030-01-01-000000{name}").mkdir(parents=True)
+    with pytest.raises(ResourceError, match=r"^storage: "):
+        new_folder(tmp_path, study)
+
+
+def test_a_resumed_study_goes_on_in_its_last_folder(study, tmp_path, monkeypatch):
+    stamps = iter(["2030-01-01-235959", "2030-01-02-000000"])
+    monkeypatch.setattr(folder.time, "strftime", lambda _: next(stamps))
+    new_folder(tmp_path, study)
+    last = new_folder(tmp_path, study)
+    (tmp_path / "small" / "2031-half-made").mkdir()  # killed before its settings were written
+    assert latest_folder(tmp_path, study) == last
+
+
+@pytest.mark.parametrize(
+    ("override", "key", "then", "now"),
+    [
+        ("settings.training.epochs=7", "settings.training.epochs", "3", "7"),
+        ("settings.base.epochs=2", "settings.base.epochs", "1", "2"),
+        ("settings.data.languages=[en, de]", "settings.data.languages", "[en, es]", "[en, de]"),
+        (
+            "settings.objective.distill={}",
+            "settings.objective.distill.coefficient",
+            "absent",
+            "map",
+        ),
+        ("space.data.ntl.int=[0, 2]", "space.data.ntl.int", "[0, 1]", "[0, 2]"),
+        ("space.training.learning_rate.when=null", "space.training.learning_rate.when", "1", ""),
+        ("space.training.warmup={choice: [0.1]}", "space.training.warmup", "absent", "[0.1]"),
+        ("search.trials=4", "search.trials", "3", "4"),
+    ],
+)
+def test_resuming_with_other_settings_is_refused_by_key(
+    file, study, tmp_path, override, key, then, now
+):
+    begun = new_folder(tmp_path / "runs", study).path / "study.yaml"
+    with pytest.raises(SettingsError) as refused:
+        latest_folder(tmp_path / "runs", load_study(file, [override]))
+    text = str(refused.value)
+    assert text.startswith(f"--resume: {key}")
+    assert f", {then} in {begun}, got {now}" in text
+    assert "\n" not in text
+
+
+def test_a_study_that_never_began(study, tmp_path):
+    with pytest.raises(SettingsError, match=r"^--resume: a study must have begun under .*/small$"):
+        latest_folder(tmp_path, study)
+    assert list(tmp_path.iterdir()) == [tmp_path / "small.yaml"]
+
+
+def test_facts_are_remembered_and_replaced(tmp_path):
+    one = StudyFolder(tmp_path)
+    assert one.state() == {}
+    one.remember(run_id="abc", at_once=2)
+    one.remember(version="1", at_once=1)
+    assert StudyFolder(tmp_path).state() == {"run_id": "abc", "at_once": 1, "version": "1"}
+    assert [path.name for path in tmp_path.iterdir()] == ["state.json"]
+
+
+def test_a_file_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
+    path = tmp_path / "state.json"
+    write_whole(path, "first")
+
+    def cut(source, target):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(folder.os, "replace", cut)
+    with pytest.raises(KeyboardInterrupt):
+        write_whole(path, "second")
+    assert path.read_text() == "first"
+
+
+def test_where_the_storage_is(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert storage_path("runs") == tmp_path / "runs"
+    assert storage_path("~/runs") == tmp_path / "home" / "runs"
+    assert storage_path("/shared/runs") == Path("/shared/runs")
+
+
+def test_inside_a_job_a_relative_storage_outlives_the_job(tmp_path, monkeypatch):
+    """Ray unpacks the working folder of a job, and deletes it when the job is over."""
+    working = tmp_path / "session" / "runtime_resources" / "working_dir_files" / "_ray_pkg_0"
+    working.mkdir(parents=True)
+    monkeypatch.chdir(working)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert storage_path("runs") == tmp_path / "home" / "xmrc" / "runs"
+    assert storage_path("/shared/runs") == Path("/shared/runs")
+
+
+@pytest.mark.parametrize("storage", ["s3://bucket/runs", "gs://runs", "file:///tmp/runs"])
+def test_a_uri_is_no_storage(storage):
+    with pytest.raises(ResourceError, match=r"^storage: must be a folder .*, got \w+://"):
+        storage_path(storage)
+
+
+def test_a_storage_that_can_be_written_is_left_as_it_is(tmp_path):
+    assert storage_root(str(tmp_path / "new" / "runs")) == tmp_path / "new" / "runs"
+    assert storage_root(str(tmp_path)) == tmp_path
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("place", ["file/runs", "file", "closed/runs"])
+def test_a_storage_that_cannot_be_written(tmp_path, place):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "closed").mkdir(mode=0o500)
+    if place.startswith("closed") and os.access(tmp_path / "closed", os.W_OK):
+        pytest.skip("this user may write everywhere")
+    with pytest.raises(ResourceError, match=rf"^storage: {tmp_path / place}: ") as refused:
+        storage_root(str(tmp_path / place))
+    assert "\n" not in str(refused.value)
