@@ -1,7 +1,8 @@
-"""`python -m xmrc.report`: compare what has been evaluated. In: evaluations. Out: tables.
+"""`python -m xmrc.report`: show a study, compare evaluations. In: what was kept. Out: page, tables.
 
-A run is a folder that `python -m xmrc.evaluate --out` or a study has written, or the id of an
-MLflow run that has such files. Runs joined by commas are the seeds of one setting.
+`--study` makes one page of a study, with its pictures. For `--compare`, a run is a folder that
+`python -m xmrc.evaluate --out` or a study has written, or the id of an MLflow run that has such
+files. Runs joined by commas are the seeds of one setting.
 """
 
 import argparse
@@ -20,6 +21,7 @@ from xmrc import command, difference_tables
 from xmrc.command import say
 from xmrc.errors import DataError, SettingsError
 from xmrc.scoring.diagnosis import diagnose, in_words
+from xmrc.scoring.files import check_writable
 from xmrc.scoring.matrix import summarise
 from xmrc.scoring.predictions import ExampleScore, check_same_examples
 from xmrc.scoring.statistics import (
@@ -31,6 +33,7 @@ from xmrc.scoring.statistics import (
     shown_p,
 )
 from xmrc.scoring.tidy import EXAMPLES, read_examples
+from xmrc.search.findings import find_run
 from xmrc.search.folder import storage_path
 
 CHAMPION = "champion"  # where a study and its run in MLflow keep the evaluation of its best
@@ -49,9 +52,29 @@ class Side:
 def main() -> None:
     """Parse, call, print."""
     options = _parser().parse_args()
-    sides = _read_sides(options)
     console = Console()
     console = console if console.is_terminal else Console(width=WIDE)
+    if options.study is not None:
+        _show_study(options, console)
+        return
+    _print_comparison(options, console)
+
+
+def _show_study(options: argparse.Namespace, console: Console) -> None:
+    folder = find_run(storage_path(options.storage), options.study)
+    if options.out is not None:
+        check_writable(options.out)
+    # Drawing takes seconds to import, and comparing needs none of it.
+    from xmrc.search.report import write_report
+
+    page = write_report(folder, options.out)
+    say(console, f"written to {page}, with its pictures as PNG files")
+
+
+def _print_comparison(options: argparse.Namespace, console: Console) -> None:
+    if options.out is not None:
+        raise SettingsError("--out: must stand beside --study, whose page it is for")
+    sides = _read_sides(options)
     first, *others = sides
     comparisons = {other.letter: _compare(first, other) for other in others}
     for side in sides:
@@ -66,16 +89,25 @@ def main() -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = command.Parser(
-        prog="python -m xmrc.report", description="Compare readers over the same questions."
+        prog="python -m xmrc.report",
+        description="Show a study on one page, or compare readers over the same questions.",
     )
-    parser.add_argument(
+    asked = parser.add_mutually_exclusive_group(required=True)
+    asked.add_argument(
+        "--study",
+        metavar="NAME",
+        help="one page of the last run of this study (NAME/DATE-TIME: of that one)",
+    )
+    asked.add_argument(
         "--compare",
         nargs="+",
-        required=True,
         type=command.words,
         metavar="RUN",
         help="folders of evaluations or ids of MLflow runs; the first is what the others are "
         "compared with; RUN,RUN,... are seeds of one setting",
+    )
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="folder for the page [report, in the run's folder]"
     )
     parser.add_argument(
         "--storage", default="runs", metavar="DIR", help="where studies keep their runs [runs]"

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import optuna
+from optuna.trial import BaseTrial
 
 from xmrc.errors import SettingsError
 from xmrc.settings import Domain, Space, Study, dependency_order
@@ -31,7 +31,7 @@ class SearchSpace:
     def __init__(self, space: Space) -> None:
         self._domains = {key: space[key] for key in dependency_order(space)}
 
-    def __call__(self, trial: optuna.Trial) -> None:
+    def __call__(self, trial: BaseTrial) -> None:
         """Draw one point. Ray's OptunaSearch and `Study.optimize` read it off the trial."""
         drawn: dict[str, Any] = {}
         for key, domain in self._domains.items():
@@ -84,7 +84,7 @@ def trial_count(study: Study) -> int:
     return points if asked is None else min(asked, points)
 
 
-def _suggest(trial: optuna.Trial, key: str, domain: Domain) -> Any:
+def _suggest(trial: BaseTrial, key: str, domain: Domain) -> Any:
     if domain.kind == "choice":
         return trial.suggest_categorical(key, [_category(choice) for choice in domain.values])
     suggest = trial.suggest_int if domain.kind.endswith("int") else trial.suggest_float

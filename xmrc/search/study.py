@@ -25,6 +25,7 @@ from xmrc.search.prepare import Prepared, check_given_encoder, prepare
 from xmrc.search.progress import clock
 from xmrc.search.reading import read_on_cluster, write_reading
 from xmrc.search.recorder import cause_of, replay
+from xmrc.search.report import write_report
 from xmrc.search.resources import Fit, cluster_nodes, fit_trials
 from xmrc.search.run import Run, experiment
 from xmrc.search.trials import Jobs, search_trials
@@ -126,6 +127,8 @@ def base_search_champion(run: Run, prepared: Prepared, fit: Fit) -> Outcome:
     champion = crown(study, prepared, ledger, fit.trial, tracker, base_scores)
     readers = {"base": start, CHAMPION: str(champion.model)}
     finals = score_finals(study, prepared, readers, fit.trial, tracker, run.folder)
+    # The best is registered by now: whatever happens to the page, it is not lost.
+    tracker.log_artifact(write_report(run.folder.path).parent)
     tracker.end_study("finished")
     unwritten = tracker.close()
     found = (ledger, base_scores, selected_on, champion, finals)

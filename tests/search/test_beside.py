@@ -1,0 +1,63 @@
+"""A paper's numbers beside ours, found by hand."""
+
+import pytest
+from study_folders import CHAMPION, COEFFICIENT, NTL, START, STUDY, TRIALS, VARIANT, study_folder
+
+from xmrc.search.beside import beside, read_scores, systems
+from xmrc.search.findings import read_findings
+
+EXPECTED = f"""
+expected:
+  base: {{gxlt_f1: {{mean: 49.7, de: 40}}, xlt_em: {{en: 50}}}}
+  best: {{gxlt_f1: 60, xlt_f1: {{de: 55}}, final: {{mlqa/test: {{gxlt_f1: 61}}}}}}
+  CE: {{where: {{{COEFFICIENT}: 0.0}}, gxlt_em: 20, xlt_em: {{en: 1}}}}
+  SKD: {{where: {{{COEFFICIENT}: map, {VARIANT}: first_hit}}, gxlt_f1: 2}}
+  fixed: {{where: {{data.train: demo/train, {NTL}: 1}}, gxlt_f1: 3}}
+  nobody: {{where: {{{NTL}: 6}}, gxlt_f1: 4}}
+"""
+
+
+@pytest.fixture
+def findings(tmp_path):
+    return read_findings(study_folder(tmp_path, study=STUDY + EXPECTED))
+
+
+def test_who_stands_for_whom(findings):
+    numbers = {name: one and one.number for name, one in systems(findings).items()}
+    assert numbers == {"base": None, "best": 2, "CE": 1, "SKD": 2, "fixed": 1, "nobody": None}
+    assert systems(findings)["nobody"] is None
+
+
+def test_the_numbers(findings):
+    rows = beside(findings.study.expected, systems(findings), "demo/dev")
+    found = {(row.system, row.corpus, row.metric, row.language): row.ours for row in rows}
+    assert found == {
+        ("base", "demo/dev", "gxlt_f1", "mean"): pytest.approx(40),  # (60 + 20 + 40 + 40) / 4
+        ("base", "demo/dev", "gxlt_f1", "de"): pytest.approx(30),  # contexts in German
+        ("base", "demo/dev", "xlt_em", "en"): 100,
+        ("best", "demo/dev", "gxlt_f1", "mean"): pytest.approx(45),
+        ("best", "demo/dev", "xlt_f1", "de"): pytest.approx(50),
+        ("best", "mlqa/test", "gxlt_f1", "mean"): None,
+        ("CE", "demo/dev", "gxlt_em", "mean"): 25,
+        ("CE", "demo/dev", "xlt_em", "en"): None,  # only the champion is read by language
+        ("SKD", "demo/dev", "gxlt_f1", "mean"): pytest.approx(45),
+        ("fixed", "demo/dev", "gxlt_f1", "mean"): 30,
+        ("nobody", "demo/dev", "gxlt_f1", "mean"): None,
+    }
+    assert [row.paper for row in rows if row.system == "base"] == [49.7, 40, 50]
+
+
+def test_without_readings_the_ledger_is_what_there_is(tmp_path):
+    folder = study_folder(tmp_path, study=STUDY + EXPECTED, start=[], champion=[])
+    ours = systems(read_findings(folder))
+    assert ours["base"] is None
+    assert ours["best"].scores["gxlt_f1", "mean"] == TRIALS[1]["best"]
+
+
+def test_scores_by_language():
+    scores = read_scores(CHAMPION)
+    assert scores["gxlt_em", "en"] == 50  # of two questions about English texts
+    assert scores["gxlt_squad_f1", "de"] == pytest.approx(45)
+    assert scores["topk_em_3", "mean"] == 100
+    assert read_scores(START)["topk_em_3", "de"] == 100
+    assert read_scores(START)["topk_em_1", "de"] == 0

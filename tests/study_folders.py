@@ -1,0 +1,100 @@
+"""Folders as studies leave them, made by hand in no time."""
+
+import json
+
+from xmrc.scoring.predictions import ExampleScore
+from xmrc.scoring.tidy import write_tables
+
+STUDY = """
+name: small
+settings:
+  encoder: demo
+  base: {corpus: demo/train}
+  data: {train: demo/train, select: demo/dev, languages: [en, de], ntl: 1}
+  objective: {span: ce, distill: {coefficient: 1.0}}
+space:
+  data.ntl: {int: [1, 3]}
+  objective.distill.coefficient: {choice: [0.0, 1.0, map]}
+  objective.distill.variant:
+    {choice: [first_hit, average_precision], when: {objective.distill.coefficient: map}}
+  training.learning_rate: {log_float: [1e-4, 1e-2]}
+search: {trials: 4, evaluate_every: 1.0}
+"""
+NTL, COEFFICIENT, RATE = "data.ntl", "objective.distill.coefficient", "training.learning_rate"
+VARIANT = "objective.distill.variant"
+
+
+def trial(number, values, scores, *, state="finished", cause="", **reported):
+    """A trial as the ledger keeps it; `scores` are its gxlt_f1, one for each evaluation."""
+    history = [
+        {
+            "evaluation": place,
+            "epoch": float(place),
+            "step": 10 * place,
+            **{name: series[place - 1] for name, series in reported.items()},
+            "gxlt_f1": score,
+            "gxlt_em": score - 5,
+            "xlt_f1": score + 10,
+            "xlt_em": score + 2,
+        }
+        for place, score in enumerate(scores, 1)
+    ]
+    return {
+        "id": f"id{number}",
+        "number": number,
+        "values": values,
+        "started": 0.0,
+        "state": state,
+        "cause": cause,
+        "seconds": 10.0 * number,
+        "evaluations": 2,
+        "history": history,
+        "best": max(scores, default=None),
+        "checkpoint": None,
+    }
+
+
+TRIALS = [
+    trial(1, {NTL: 1, COEFFICIENT: 0.0, RATE: 1e-3}, [20.0, 30.0], loss=[2.0, 1.0]),
+    trial(
+        2,
+        {NTL: 3, COEFFICIENT: "map", VARIANT: "first_hit", RATE: 2e-3},
+        [25.0, 42.0],
+        loss=[2.0, 0.5],
+        c_kl=[0.6, 0.9],
+    ),
+    trial(3, {NTL: 3, COEFFICIENT: 1.0, RATE: 5e-3}, [9.5], state="stopped", c_kl=[1.0]),
+    trial(4, {NTL: 2, COEFFICIENT: 0.0, RATE: 9e-3}, [], state="failed", cause="<lost> & gone"),
+]
+
+
+def example(question, context, *, f1, rank=1, name="q1"):
+    """An example that has been scored; `f1` 0 to 1."""
+    em = float(rank == 1)
+    return ExampleScore(name, question, context, f1, em, f1, em, rank, 2, 1)
+
+
+START = [
+    example("en", "en", f1=0.6, rank=1),
+    example("en", "de", f1=0.2, rank=2),
+    example("de", "en", f1=0.4, rank=None),
+    example("de", "de", f1=0.4, rank=3),
+]
+CHAMPION = [
+    example("en", "en", f1=0.8, rank=1),
+    example("en", "de", f1=0.4, rank=1),
+    example("de", "en", f1=0.1, rank=2),
+    example("de", "de", f1=0.5, rank=1),
+]
+
+
+def study_folder(root, *, study=STUDY, trials=TRIALS, start=START, champion=CHAMPION):
+    """A run of a study below `root`, with as much as is given."""
+    folder = root / "small" / "2026-01-02-030405"
+    folder.mkdir(parents=True)
+    (folder / "study.yaml").write_text(study)
+    (folder / "trials.json").write_text(json.dumps(trials))
+    for name, examples in (("start", start), ("champion", champion)):
+        if examples:
+            write_tables(folder / name, examples)
+    return folder

@@ -1,0 +1,113 @@
+"""A paper's numbers beside ours. In: what a study expects, its trials, its readings. Out: rows."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from statistics import fmean
+from typing import Any
+
+from xmrc.scoring.matrix import summarise
+from xmrc.scoring.predictions import ExampleScore
+from xmrc.scoring.tidy import pair_rows
+from xmrc.search.effects import best_evaluation
+from xmrc.search.findings import Findings
+from xmrc.search.ledger import TrialRecord
+from xmrc.settings import RunSettings
+from xmrc.settings.domains import is_in
+from xmrc.settings.expected import BASE, MEAN, ExpectedSystem
+
+
+@dataclass(frozen=True)
+class Ours:
+    """What stands for a system of a paper: a trial or the start (number None), and its scores.
+
+    `scores` by metric and language, `MEAN` the metric itself; by language only where it was read.
+    """
+
+    number: int | None
+    scores: Mapping[tuple[str, str], float]
+
+
+@dataclass(frozen=True)
+class Beside:
+    """One printed number; ours is None where there is none."""
+
+    system: str
+    corpus: str
+    metric: str
+    language: str
+    paper: float
+    ours: float | None
+    trial: int | None
+
+
+def systems(findings: Findings) -> dict[str, Ours | None]:
+    """Who of ours is each system: what the trials start from, or the best of those it names."""
+    return {name: _ours(name, one, findings) for name, one in findings.study.expected.items()}
+
+
+def beside(
+    expected: Mapping[str, ExpectedSystem], ours: Mapping[str, Ours | None], corpus: str
+) -> list[Beside]:
+    """A row for each printed number. Those of final corpora stand alone."""
+    rows = []
+    for name, system in expected.items():
+        who = ours[name]
+        number = who.number if who else None
+        for metric, language, paper in _printed(system.scores):
+            value = who.scores.get((metric, language)) if who else None
+            rows.append(Beside(name, corpus, metric, language, paper, value, number))
+        for other, scores in system.final.items():
+            for metric, language, paper in _printed(scores):
+                rows.append(Beside(name, other, metric, language, paper, None, number))
+    return rows
+
+
+def read_scores(examples: Sequence[ExampleScore]) -> dict[tuple[str, str], float]:
+    """Every metric, and by language those that a paper may print so.
+
+    A language is that of the contexts in gxlt_*, and of both texts in xlt_* and topk_em_*.
+    """
+    scores = {(name, MEAN): value for name, value in summarise(examples).metrics.items()}
+    pairs = list(pair_rows(examples))
+    for language in dict.fromkeys(pair["context_language"] for pair in pairs):
+        about = [pair for pair in pairs if pair["context_language"] == language]
+        for score in ("f1", "em", "squad_f1", "squad_em"):
+            scores[f"gxlt_{score}", language] = fmean(pair[score] for pair in about)
+        for same in (pair for pair in about if pair["question_language"] == language):
+            for score in ("f1", "em", "squad_f1", "squad_em"):
+                scores[f"xlt_{score}", language] = same[score]
+            for k in (1, 3, 5, 10):
+                scores[f"topk_em_{k}", language] = same[f"top_{k}"]
+    return scores
+
+
+def _ours(name: str, system: ExpectedSystem, findings: Findings) -> Ours | None:
+    if name == BASE and not system.where:
+        return Ours(None, read_scores(findings.start)) if findings.start else None
+    ranking, settings = findings.ranking, findings.study.settings
+    trial = next((one for one in ranking if _is_one(one, system.where, settings)), None)
+    if trial is None:
+        return None
+    if trial is ranking[0] and findings.champion:
+        return Ours(trial.number, read_scores(findings.champion))
+    evaluation = best_evaluation(trial, findings.metric)
+    return Ours(trial.number, {(name, MEAN): value for name, value in evaluation.items()})
+
+
+def _printed(scores: Mapping[str, Any]) -> Iterator[tuple[str, str, float]]:
+    for metric, printed in scores.items():
+        values = printed if isinstance(printed, Mapping) else {MEAN: printed}
+        yield from ((metric, language, value) for language, value in values.items())
+
+
+def _is_one(trial: TrialRecord, where: Mapping[str, Any], settings: RunSettings) -> bool:
+    """Whether a trial has these values, searched or fixed."""
+    return all(is_in(_value(trial, key, settings), [value]) for key, value in where.items())
+
+
+def _value(trial: TrialRecord, key: str, settings: RunSettings) -> Any:
+    if key in trial.values:
+        return trial.values[key]
+    plain = settings.model_dump(mode="json")
+    return reduce(lambda tree, part: tree and tree[part], key.split("."), plain)

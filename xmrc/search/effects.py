@@ -1,0 +1,251 @@
+"""What each searched setting does to the scores. In: trials and their space. Out: what is drawn.
+
+A trial counts with its best evaluation. Where trials of the same value have run to their end, the
+mean is over those; over the trials that were stopped early only where there are no others.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+
+from xmrc.charts import Axis, Cells, Curve, Panel
+from xmrc.search.ledger import FINISHED, TrialRecord
+from xmrc.settings import Domain, Space
+from xmrc.settings.yaml_text import one_line
+
+FEW = 12  # values of whole numbers that are told apart
+WIDE = 20  # highest over lowest of a choice that is shown on a log scale
+SCORES = {"f1": "F1", "em": "EM"}
+MEANS = {"gxlt": "G-XLT", "xlt": "XLT", "gxlt_cross": "G-XLT across", "gxlt_micro": "G-XLT micro"}
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What one setting does, or two do: what a picture shows, and what its curves are named by."""
+
+    keys: tuple[str, ...]
+    x: Axis
+    panels: list[Panel]
+    names: str = ""
+
+
+@dataclass(frozen=True)
+class CellEffect:
+    """What two settings do where both have few values."""
+
+    keys: tuple[str, str]
+    panels: list[Cells]
+
+
+def measures(metric: str) -> dict[str, str]:
+    """The metric as F1 and as EM, and XLT beside it, as names and as people read them."""
+    mean = metric.rpartition("_")[0]
+    return {
+        f"{name}_{score}": f"{MEANS[name]} {shown}"
+        for name in dict.fromkeys((mean, "xlt"))
+        for score, shown in SCORES.items()
+    }
+
+
+def labels(keys: Sequence[str]) -> dict[str, str]:
+    """`temperature` for objective.distill.temperature: the fewest last parts that tell it apart."""
+    parts = {key: key.split(".") for key in keys}
+
+    def shortest(key: str) -> str:
+        for length in range(1, len(parts[key]) + 1):
+            end = parts[key][-length:]
+            if sum(other[-length:] == end for other in parts.values()) == 1:
+                return ".".join(end)
+        return key
+
+    return {key: shortest(key) for key in keys}
+
+
+def best_evaluation(record: TrialRecord, metric: str) -> dict[str, float]:
+    """The evaluation that a trial counts with; of equals the later, whose checkpoint is kept."""
+    return max(reversed(record.history), key=lambda evaluation: evaluation[metric])
+
+
+def curve_effects(records: Sequence[TrialRecord], space: Space, metric: str) -> list[Effect]:
+    """One for each searched setting that has taken two values, a panel for each measure."""
+    return [
+        Effect((key,), _axis(key, space), _curve_panels(trials, key, space[key], metric))
+        for key in space
+        if _varied(trials := _having(records, key), key)
+    ]
+
+
+def pair_effects(
+    records: Sequence[TrialRecord], space: Space, metric: str
+) -> tuple[list[Effect], list[CellEffect], list[tuple[str, str]]]:
+    """For each two settings: a curve for each choice, or cells, or neither (drawn as contours)."""
+    curves, cells, contours = [], [], []
+    for pair in combinations(space, 2):
+        trials = _having(records, *pair)
+        if not all(_varied(trials, key) for key in pair):
+            continue
+        names = [key for key in pair if _named(space[key])]
+        if len(names) == 1:
+            other = pair[0] if pair[1] == names[0] else pair[1]
+            curves.append(_curves_by_choice(trials, other, names[0], space, metric))
+        elif all(_few(space[key]) for key in pair):
+            cells.append(_cell_effect(trials, pair, space, metric))
+        else:
+            contours.append(pair)
+    return curves, cells, contours
+
+
+def _having(records: Sequence[TrialRecord], *keys: str) -> list[TrialRecord]:
+    return [one for one in records if one.history and all(key in one.values for key in keys)]
+
+
+def _varied(trials: Sequence[TrialRecord], key: str) -> bool:
+    return len({one_line(one.values[key]) for one in trials}) > 1
+
+
+def _named(domain: Domain) -> bool:
+    """Whether its values are names, or numbers among names."""
+    return domain.kind == "choice" and not all(_is_number(value) for value in domain.values)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _few(domain: Domain) -> bool:
+    whole = domain.kind.endswith("int") and domain.values[1] - domain.values[0] < FEW
+    return whole or domain.kind == "choice"
+
+
+def _axis(key: str, space: Space) -> Axis:
+    domain, label = space[key], labels(list(space))[key]
+    if _named(domain):
+        return Axis(label, names=tuple(one_line(value) for value in domain.values))
+    low, high = min(domain.values), max(domain.values)
+    wide = domain.kind == "choice" and low > 0 and high / low >= WIDE
+    marks = _values(domain) if _few(domain) else ()
+    return Axis(label, log=wide or domain.kind.startswith("log"), marks=marks)
+
+
+def _values(domain: Domain) -> tuple[Any, ...]:
+    """Every value of a domain that has few."""
+    if domain.kind == "choice":
+        return domain.values
+    return tuple(range(domain.values[0], domain.values[1] + 1))
+
+
+def _place(domain: Domain, value: Any) -> float:
+    """Where a value stands on its axis."""
+    if not _named(domain):
+        return float(value)
+    return [one_line(choice) for choice in domain.values].index(one_line(value))
+
+
+def _curve_panels(
+    trials: Sequence[TrialRecord], key: str, domain: Domain, metric: str
+) -> list[Panel]:
+    named = measures(metric)
+    return [
+        Panel(named[name], [_curve("", trials, key, domain, name, metric)])
+        for name in _present(named, trials)
+    ]
+
+
+def _curves_by_choice(
+    trials: Sequence[TrialRecord], key: str, by: str, space: Space, metric: str
+) -> Effect:
+    named = measures(metric)
+    panels = [
+        Panel(
+            named[name],
+            [
+                _curve(one_line(choice), group, key, space[key], name, metric)
+                for choice in space[by].values
+                if (
+                    group := [one for one in trials if one_line(one.values[by]) == one_line(choice)]
+                )
+            ],
+        )
+        for name in _present(named, trials)
+    ]
+    return Effect((key, by), _axis(key, space), panels, labels(list(space))[by])
+
+
+def _present(names: Mapping[str, str], trials: Sequence[TrialRecord]) -> list[str]:
+    """XLT is measured only where a question and its context share a language."""
+    return [name for name in names if all(name in one.history[0] for one in trials)]
+
+
+def _curve(
+    label: str,
+    trials: Sequence[TrialRecord],
+    key: str,
+    domain: Domain,
+    name: str,
+    metric: str,
+) -> Curve:
+    points: dict[bool, list[tuple[float, float]]] = {True: [], False: []}
+    for one in trials:
+        point = _place(domain, one.values[key]), best_evaluation(one, metric)[name]
+        points[one.state == FINISHED].append(point)
+    line = _means(points) if _few(domain) else _trend(points[True] or points[False], domain)
+    return Curve(label, line, points[True], points[False])
+
+
+def _means(points: Mapping[bool, Sequence[tuple[float, float]]]) -> list[tuple[float, float]]:
+    """The mean at each value, over the finished trials where there are any."""
+    grouped: dict[float, dict[bool, list[float]]] = {}
+    for finished, pairs in points.items():
+        for x, y in pairs:
+            grouped.setdefault(x, {True: [], False: []})[finished].append(y)
+    return [(x, fmean(ys[True] or ys[False])) for x, ys in sorted(grouped.items())]
+
+
+def _trend(points: Sequence[tuple[float, float]], domain: Domain) -> list[tuple[float, float]]:
+    """Means of neighbours, in about as many groups as each has trials; none of fewer than four."""
+    if len(points) < 4:
+        return []
+    groups = np.array_split(np.array(sorted(points)), round(math.sqrt(len(points))))
+    log = domain.kind.startswith("log")
+    xs = [np.exp(np.log(one[:, 0]).mean()) if log else one[:, 0].mean() for one in groups]
+    return [(float(x), float(one[:, 1].mean())) for x, one in zip(xs, groups, strict=True)]
+
+
+def _cell_effect(
+    trials: Sequence[TrialRecord], pair: tuple[str, str], space: Space, metric: str
+) -> CellEffect:
+    named, shown = measures(metric), labels(list(space))
+    columns, rows = (_values(space[key]) for key in pair)
+    panels = [
+        Cells(
+            named[name],
+            tuple(map(one_line, rows)),
+            tuple(map(one_line, columns)),
+            [[_cell(trials, pair, (x, y), name, metric) for x in columns] for y in rows],
+            row_label=shown[pair[1]],
+            column_label=shown[pair[0]],
+        )
+        for name in _present(named, trials)
+    ]
+    return CellEffect(pair, panels)
+
+
+def _cell(
+    trials: Sequence[TrialRecord],
+    pair: tuple[str, str],
+    values: tuple[Any, Any],
+    name: str,
+    metric: str,
+) -> float | None:
+    here = [
+        one
+        for one in trials
+        if all(one_line(one.values[k]) == one_line(v) for k, v in zip(pair, values, strict=True))
+    ]
+    ended = [one for one in here if one.state == FINISHED] or here
+    return fmean(best_evaluation(one, metric)[name] for one in ended) if ended else None

@@ -1,0 +1,62 @@
+"""What a run of a study has found so far. In: its folder. Out: `Findings`, which a page shows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from xmrc.errors import DataError, SettingsError
+from xmrc.scoring.predictions import ExampleScore
+from xmrc.scoring.tidy import EXAMPLES, read_examples
+from xmrc.search.folder import CHAMPION, LEDGER, SETTINGS, START
+from xmrc.search.ledger import Ledger, TrialRecord
+from xmrc.settings import Study, load_study
+
+
+@dataclass(frozen=True)
+class Findings:
+    """A study, its trials, and two readings of the selection set, empty where there are none."""
+
+    study: Study
+    ledger: Ledger
+    start: Sequence[ExampleScore]  # by what the trials start from
+    champion: Sequence[ExampleScore]  # by the best of them
+
+    @property
+    def metric(self) -> str:
+        """What the search selects by."""
+        return self.ledger.metric
+
+    @property
+    def ranking(self) -> list[TrialRecord]:
+        """The trials that have reported, best first."""
+        return self.ledger.ranking
+
+
+def find_run(root: Path, name: str) -> Path:
+    """The folder of a study's last run; of another one for NAME/DATE-TIME.
+
+    Errors: SettingsError where there is none.
+    """
+    named = root / name
+    runs = [named] if (named / LEDGER).exists() else [p.parent for p in named.glob(f"*/{LEDGER}")]
+    if not runs:
+        studies = sorted({path.parents[1].name for path in root.glob(f"*/*/{LEDGER}")})
+        there = ", ".join(studies) or "none"
+        raise SettingsError(
+            f"--study: must be a study that has run under {root} (there: {there}), got {name}"
+        )
+    return max(runs)  # their names are their dates
+
+
+def read_findings(folder: Path) -> Findings:
+    """Read a run's folder. DataError: no trial has reported anything yet."""
+    study = load_study(folder / SETTINGS)
+    ledger = Ledger.open(folder / LEDGER, study.search.metric)
+    if not ledger.ranking:
+        raise DataError(f"{folder / LEDGER}: no trial has reported a score yet")
+    return Findings(study, ledger, _read(folder / START), _read(folder / CHAMPION))
+
+
+def _read(folder: Path) -> list[ExampleScore]:
+    file = folder / EXAMPLES
+    return read_examples(file) if file.exists() else []

@@ -1,0 +1,58 @@
+"""A study on one page. In: its folder. Out: `index.html`, which needs nothing, and PNG files.
+
+What a study has not come to yet is left out, so a search that still runs can be looked at.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from xmrc.page import Section, page
+from xmrc.scoring.files import replacing
+from xmrc.search.findings import Findings, read_findings
+from xmrc.search.folder import REPORT
+from xmrc.search.report_sections import (
+    best,
+    effects,
+    languages,
+    learned,
+    printed,
+    ranks,
+    search,
+    study_file,
+    trials,
+)
+from xmrc.search.report_tables import tiles
+
+PAGE = "index.html"
+SECTIONS: tuple[Callable[[Findings, Path], Section], ...] = (
+    best,
+    printed,
+    trials,
+    search,
+    effects,
+    languages,
+    learned,
+    ranks,
+    study_file,
+)
+
+
+def write_report(folder: Path, out: Path | None = None) -> Path:
+    """Draw the pictures and write the page, into the `report` of a run's folder or into `out`.
+
+    Errors: DataError if no trial has reported, ResourceError if it cannot be written.
+    """
+    findings = read_findings(folder)
+    out = out or folder / REPORT
+    study = findings.study
+    text = page(
+        study.name,
+        subtitle=f"{study.settings.encoder}, trained on {study.settings.data.train}, selected by "
+        f"{findings.metric} on {study.settings.data.select}",
+        tiles=tiles(findings),
+        sections=[section for build in SECTIONS if (section := build(findings, out))],
+        footer=str(folder),
+    )
+    with replacing(out / PAGE) as partial:
+        partial.write_text(text, encoding="utf-8")
+    return out / PAGE

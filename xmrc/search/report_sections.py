@@ -1,0 +1,211 @@
+"""The parts of a study's page. In: findings, a folder for pictures. Out: sections, maybe empty."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from xmrc.charts import draw_bars, draw_cells, draw_curves
+from xmrc.page import Picture, Section
+from xmrc.plots import gxlt_difference_heatmap, gxlt_heatmap
+from xmrc.scoring.diagnosis import diagnose, in_words
+from xmrc.scoring.matrix import summarise
+from xmrc.search import optuna_charts, report_tables
+from xmrc.search.beside import beside, systems
+from xmrc.search.effects import curve_effects, labels, measures, pair_effects
+from xmrc.search.findings import Findings
+from xmrc.search.learned import EPOCHS, curve_panels, weight_panel
+from xmrc.settings import to_yaml
+
+ENOUGH = 50  # trials for an importance that is more than a hint
+
+
+def best(findings: Findings, out: Path) -> Section:
+    """The best trial's settings, and its scores beside those of what it started from."""
+    section = Section("Best", tables=[report_tables.scores_table(findings)])
+    if findings.ranking[0].values:
+        section.tables.insert(0, report_tables.settings_table(findings.ranking[0]))
+    return section
+
+
+def printed(findings: Findings, out: Path) -> Section:
+    """A paper's numbers beside ours."""
+    study, section = findings.study, Section("Paper and ours")
+    if study.expected:
+        ours = systems(findings)
+        rows = beside(study.expected, ours, study.settings.data.select)
+        section.tables += report_tables.beside_tables(rows)
+        section.tables += report_tables.expected_ranks_tables(findings)
+        notes = {name: system.note for name, system in study.expected.items()}
+        section.words += [f"{name}: {note}" for name, note in notes.items() if note]
+    return section
+
+
+def trials(findings: Findings, out: Path) -> Section:
+    """Every trial, the best first."""
+    words = "Best first; a click on a heading sorts by it."
+    return Section("Trials", [words], [report_tables.trials_table(findings)])
+
+
+def search(findings: Findings, out: Path) -> Section:
+    """How the search went, and which settings mattered."""
+    metric, space, section = findings.metric, findings.study.space, Section("Search")
+    study = optuna_charts.rebuild(list(findings.ledger.trials.values()), space, metric)
+    draw = _Pictures(section, out)
+    draw(
+        "history",
+        "The score of each trial, and the best so far.",
+        optuna_charts.draw_history,
+        study,
+        metric,
+    )
+    draw(
+        "evaluations",
+        "Each trial as it trained; those that end early were stopped.",
+        optuna_charts.draw_evaluations,
+        study,
+        metric,
+    )
+    if len(findings.ranking) > 1 and space:
+        draw(
+            "parallel",
+            "Score and settings of each trial; the stronger the colour, the higher the score.",
+            optuna_charts.draw_parallel,
+            study,
+            metric,
+        )
+        count = len(findings.ranking)
+        hint = f" With {count} trials this is a hint at most." if count < ENOUGH else ""
+        draw(
+            "importance",
+            f"What tells the best tenth of the trials from the others, in shares.{hint}",
+            optuna_charts.draw_importances,
+            study,
+        )
+    return section
+
+
+def effects(findings: Findings, out: Path) -> Section:
+    """What each searched setting does, and each two of them."""
+    space, metric, ranking = findings.study.space, findings.metric, findings.ranking
+    short, section = labels(list(space)), Section("Settings")
+    draw = _Pictures(section, out)
+    curves, cells, contours = pair_effects(ranking, space, metric)
+    for one in [*curve_effects(ranking, space, metric), *curves]:
+        caption = " by ".join(short[key] for key in one.keys)
+        draw("-".join(one.keys), caption, draw_curves, one.panels, one.x, names=one.names)
+    for table in cells:
+        caption = " by ".join(short[key] for key in table.keys)
+        draw("-".join(table.keys), caption, draw_cells, table.panels)
+    if curves or cells or section.pictures:
+        section.words.append(
+            "Each trial counts with its best evaluation. Full points ran to their end, hollow ones "
+            "were stopped early; lines and cells are means of the full ones where there are any."
+        )
+    _draw_contours(findings, contours, draw)
+    return section
+
+
+def languages(findings: Findings, out: Path) -> Section:
+    """The G-XLT tables of the best trial and of what it started from, and their difference."""
+    section = Section("Languages")
+    draw = _Pictures(section, out, half=True)
+    read = {"start": findings.start, "best": findings.champion}
+    scores = {name: summarise(examples) for name, examples in read.items() if examples}
+    for metric in ("f1", "em"):
+        shown = metric.upper()
+        tables = {name: one.matrix(metric) for name, one in scores.items()}
+        if len(tables) == len(read):
+            draw(
+                f"gxlt-{metric}-difference",
+                f"{shown}, the best trial less what it started from.",
+                gxlt_difference_heatmap,
+                tables["best"],
+                tables["start"],
+                title="best less start",
+                metric=shown,
+            )
+        for name, table in reversed(tables.items()):
+            draw(
+                f"gxlt-{metric}-{name}",
+                f"{shown} of the {'best trial' if name == 'best' else 'start of all trials'}.",
+                gxlt_heatmap,
+                table,
+                title=name,
+                metric=shown,
+            )
+    return section
+
+
+def learned(findings: Findings, out: Path) -> Section:
+    """c_kl, w, losses over the epochs."""
+    section = Section("Training")
+    draw = _Pictures(section, out)
+    panels = curve_panels(findings.ranking)
+    weights = weight_panel(findings.ranking)
+    if "c_kl" in panels:
+        caption = "c_kl, the coefficient of the distillation: means since the last evaluation."
+        draw("c_kl", caption, draw_curves, [panels.pop("c_kl")], EPOCHS)
+    if weights:
+        entropy = [panels.pop("w_entropy")] if "w_entropy" in panels else []
+        caption = "w, the weights of the candidates (the gold's is the first), and their entropy."
+        draw("w", caption, draw_curves, [weights, *entropy], EPOCHS)
+    if panels:
+        caption = "What else was reported, of the best trials."
+        draw("training", caption, draw_curves, list(panels.values()), EPOCHS)
+    return section
+
+
+def ranks(findings: Findings, out: Path) -> Section:
+    """Where the right answers stand among the n best, and what that says."""
+    section = Section("Ranks")
+    read = {"start": findings.start, "best": findings.champion}
+    shown = {name: examples for name, examples in read.items() if examples}
+    if not shown:
+        return section
+    shares = {name: report_tables.rank_shares(examples) for name, examples in shown.items()}
+    _Pictures(section, out)(
+        "ranks",
+        "Where the first right answer stands, as shares of all questions.",
+        draw_bars,
+        shares,
+        [str(rank) for rank in range(1, 1 + len(next(iter(shares.values()))))],
+        x="rank of the first right answer",
+        y="% of questions",
+    )
+    for name, examples in shown.items():
+        section.words += [f"{name} is {line}." for line in in_words(diagnose(examples))]
+        section.tables.append(report_tables.ranks_table(name, examples))
+    return section
+
+
+def study_file(findings: Findings, out: Path) -> Section:
+    """What was asked for."""
+    return Section("Study file", folded={"study.yaml": to_yaml(findings.study)})
+
+
+class _Pictures:
+    """Draws into the folder, and puts what is drawn into the section."""
+
+    def __init__(self, section: Section, out: Path, *, half: bool = False) -> None:
+        self._section, self._out, self._half = section, out, half
+
+    def __call__(
+        self, name: str, caption: str, draw: Callable[..., None], *tables: Any, **words: Any
+    ) -> None:
+        path = self._out / f"{name}.png"
+        draw(path, *tables, **words)
+        self._section.pictures.append(Picture(path, caption, self._half))
+
+
+def _draw_contours(findings: Findings, pairs: Sequence[tuple[str, str]], draw: _Pictures) -> None:
+    """Two settings of many values, for the metric as F1 and as EM."""
+    space, metric = findings.study.space, findings.metric
+    short, records = labels(list(space)), list(findings.ledger.trials.values())
+    named = list(measures(metric).items())[:2]
+    for score, shown in named if pairs else []:
+        study = optuna_charts.rebuild(records, space, metric, score=score)
+        for pair in pairs:
+            names = [short[key] for key in pair]
+            caption = f"{shown} over {' and '.join(names)}, interpolated between the trials (dots)."
+            file = f"{'-'.join(pair)}-{score}"
+            draw(file, caption, optuna_charts.draw_contour, study, names, score)
