@@ -46,6 +46,7 @@ class Curve:
     line: Sequence[tuple[float, float]]
     full: Sequence[tuple[float, float]] = ()
     hollow: Sequence[tuple[float, float]] = ()
+    dotted: bool = False
 
 
 @dataclass(frozen=True)
@@ -154,7 +155,7 @@ def _grid(panels: int, size: tuple[float, float], most: int) -> tuple[Figure, li
 
 def _draw_curve(axes: Axes, curve: Curve, colour: str) -> None:
     if curve.line:
-        style = "-" if curve.full or curve.hollow else "o-"
+        style = ":" if curve.dotted else "-" if curve.full or curve.hollow else "o-"
         axes.plot(*zip(*curve.line, strict=True), style, color=colour, lw=2, ms=4)
     for points, fill in ((curve.full, colour), (curve.hollow, "none")):
         if points:

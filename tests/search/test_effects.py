@@ -144,3 +144,20 @@ def test_settings_of_many_values_and_conditions():
     assert [one.keys for one in curves] == [(NTL, COEFFICIENT), (RATE, COEFFICIENT)]
     assert cells == []  # the variant was drawn once
     assert contours == [(NTL, RATE)]
+
+
+def test_a_choice_without_the_setting_is_a_level_line():
+    trials = records(
+        trial(1, {COEFFICIENT: 0.0}, [20.0]),
+        trial(2, {COEFFICIENT: 0.0}, [30.0]),
+        trial(3, {COEFFICIENT: 0.0}, [1.0], state="stopped"),
+        trial(4, {COEFFICIENT: "map", NTL: 1}, [40.0]),
+        trial(5, {COEFFICIENT: "map", NTL: 3}, [50.0]),
+    )
+    domains = space(
+        coefficient={"choice": [0.0, "map"]}, ntl={"int": [1, 9], "when": {COEFFICIENT: "map"}}
+    )
+    ((effect,), _, _) = pair_effects(trials, domains, "gxlt_f1")
+    level, curve = effect.panels[0].curves
+    assert (level.name, level.line, level.dotted) == ("0.0", [(1.0, 25.0), (3.0, 25.0)], True)
+    assert (curve.name, curve.line, curve.dotted) == ("map", [(1.0, 40.0), (3.0, 50.0)], False)

@@ -87,12 +87,13 @@ def pair_effects(
     curves, cells, contours = [], [], []
     for pair in combinations(space, 2):
         trials = _having(records, *pair)
-        if not all(_varied(trials, key) for key in pair):
+        named, numeric = sorted(pair, key=lambda key: not _named(space[key]))
+        if _named(space[named]) and not _named(space[numeric]):
+            chosen = _having(records, named)  # those that lack the other are drawn level
+            if _varied(trials, numeric) and _varied(chosen, named):
+                curves.append(_curves_by_choice(chosen, numeric, named, space, metric))
+        elif not all(_varied(trials, key) for key in pair):
             continue
-        names = [key for key in pair if _named(space[key])]
-        if len(names) == 1:
-            other = pair[0] if pair[1] == names[0] else pair[1]
-            curves.append(_curves_by_choice(trials, other, names[0], space, metric))
         elif all(_few(space[key]) for key in pair):
             cells.append(_cell_effect(trials, pair, space, metric))
         else:
@@ -159,21 +160,33 @@ def _curve_panels(
 def _curves_by_choice(
     trials: Sequence[TrialRecord], key: str, by: str, space: Space, metric: str
 ) -> Effect:
-    named = measures(metric)
+    """A choice under which the setting has no meaning is level: a baseline for the others."""
+    named, domain = measures(metric), space[key]
+    groups: dict[str, list[TrialRecord]] = {one_line(choice): [] for choice in space[by].values}
+    for one in trials:
+        groups[one_line(one.values[by])].append(one)
+    places = [_place(domain, one.values[key]) for one in trials if key in one.values]
+    ends = min(places), max(places)
+
+    def curve(choice: str, group: Sequence[TrialRecord], name: str) -> Curve:
+        if not _having(group, key):
+            level = _mean(group, name, metric)
+            return Curve(choice, [(end, level) for end in ends], dotted=True)
+        return _curve(choice, _having(group, key), key, domain, name, metric)
+
     panels = [
         Panel(
-            named[name],
-            [
-                _curve(one_line(choice), group, key, space[key], name, metric)
-                for choice in space[by].values
-                if (
-                    group := [one for one in trials if one_line(one.values[by]) == one_line(choice)]
-                )
-            ],
+            named[name], [curve(choice, group, name) for choice, group in groups.items() if group]
         )
         for name in _present(named, trials)
     ]
     return Effect((key, by), _axis(key, space), panels, labels(list(space))[by])
+
+
+def _mean(trials: Sequence[TrialRecord], name: str, metric: str) -> float:
+    """Over those that ran to their end, if any did."""
+    ended = [one for one in trials if one.state == FINISHED] or trials
+    return fmean(best_evaluation(one, metric)[name] for one in ended)
 
 
 def _present(names: Mapping[str, str], trials: Sequence[TrialRecord]) -> list[str]:
@@ -247,5 +260,4 @@ def _cell(
         for one in trials
         if all(one_line(one.values[k]) == one_line(v) for k, v in zip(pair, values, strict=True))
     ]
-    ended = [one for one in here if one.state == FINISHED] or here
-    return fmean(best_evaluation(one, metric)[name] for one in ended) if ended else None
+    return _mean(here, name, metric) if here else None

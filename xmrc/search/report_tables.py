@@ -88,25 +88,24 @@ def beside_tables(rows: Sequence[Beside]) -> list[Table]:
 
 
 def expected_ranks_tables(findings: Findings) -> list[Table]:
-    """The ranks of right answers that a paper prints; ours beside those of the base."""
+    """The ranks of right answers that a paper prints; below those of the base are ours."""
     tables = []
     for name, system in findings.study.expected.items():
-        if not system.ranks:
-            continue
-        ours = rank_histogram(findings.start) if name == BASE and findings.start else {}
-        rows = [
-            [
-                words(language),
-                number(rank, "{:d}"),
-                number(count, "{:d}"),
-                number(ours[language][rank - 1] if language in ours else None, "{:d}"),
-            ]
-            for language, counts in system.ranks.items()
-            for rank, count in enumerate(counts, 1)
-        ]
-        headings = ["question language", "rank", "paper", "ours"]
-        tables.append(Table(headings, rows, caption=f"{name}: right answers by rank"))
+        ours = rank_histogram(findings.start) if name == BASE else {}
+        rows = []
+        for language, counts in system.ranks.items():
+            rows.append([words(language), words("paper"), *_counts(counts)])
+            if language in ours:
+                rows.append([words(language), words("ours"), *_counts(ours[language])])
+        if rows:
+            headings = ["questions in", "", *map(str, range(1, RANKS + 1))]
+            tables.append(Table(headings, rows, caption=f"{name}: right answers by rank"))
     return tables
+
+
+def _counts(counts: Sequence[int]) -> list[Cell]:
+    cells = [number(count, "{:d}") for count in counts]
+    return cells + [number(None)] * (RANKS - len(cells))
 
 
 def ranks_table(name: str, examples: Sequence[ExampleScore]) -> Table:
