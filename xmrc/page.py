@@ -13,7 +13,7 @@ from string import Template
 
 LONG = 40  # characters of a cell that may be broken into lines
 PIXELS = 1.55  # of a picture, for each of the page
-WIDEST, HALF = 1066, 524  # pixels of the page
+WIDEST, HALF = 1078, 530  # pixels of the page
 
 
 @dataclass(frozen=True)
