@@ -1,0 +1,267 @@
+"""Ray Tune's events into ledger, MLflow and display; the real tracker on SQLite, no cluster."""
+
+import json
+import pickle
+from types import SimpleNamespace
+
+import pytest
+from mlflow import MlflowClient
+from ray.exceptions import RayTaskError
+
+from xmrc.learning.loop import DivergedError
+from xmrc.search.checkpoints import TrialFolders
+from xmrc.search.ledger import Ledger
+from xmrc.search.recorder import Recorder, TrackingAddress, cause_of, replay
+from xmrc.search.space import SearchSpace
+from xmrc.settings import Domain
+from xmrc.tracking.tracker import Tracker
+
+SPACE = SearchSpace(
+    {"data.ntl": Domain(int=[1, 6]), "training.dropout": Domain(choice=[None, 0.1])}
+)
+
+
+class Search:
+    """Calls a recorder as Ray Tune does, and lays checkpoints where it does."""
+
+    def __init__(self, folder, run_id, keep=3):
+        self.folder, self.trials = folder, []
+        self.folders = TrialFolders(folder, "search")
+        address = TrackingAddress(None, str(folder), "study", "study", run_id)
+        self.recorder = Recorder(
+            folder / "trials.json",
+            "gxlt_f1",
+            SPACE.values_of,
+            self.folders,
+            address,
+            trials=5,
+            at_once=2,
+            keep=keep,
+        )
+
+    def restart(self):
+        """Killed, and restored from what Ray has pickled: its trials it may have forgotten."""
+        self.recorder = pickle.loads(pickle.dumps(self.recorder))
+        self.trials = []
+
+    def begin(self):
+        self.recorder.setup()
+        self.recorder.on_step_begin(iteration=0, trials=self.trials)
+
+    def start(self, trial, ntl=1):
+        known = SimpleNamespace(trial_id=trial, config={"data.ntl": ntl, "training.dropout": None})
+        self.trials.append(known)
+        self.recorder.on_trial_start(0, self.trials, known)
+
+    def report(self, trial, *scores, of=2):
+        history = [
+            {"evaluation": i, "epoch": float(i), "step": 10 * i, "gxlt_f1": s, "loss": 1 / i}
+            for i, s in enumerate(scores, 1)
+        ]
+        path = self.folder / "search" / trial / f"checkpoint_{len(scores):06}"
+        path.mkdir(parents=True, exist_ok=True)
+        (path / "history.json").write_text(json.dumps(history))
+        result = {**history[-1], "history": history, "evaluations": of, "best": max(scores)}
+        self.recorder.on_trial_result(0, self.trials, SimpleNamespace(trial_id=trial), result)
+
+    def complete(self, trial):
+        self.recorder.on_trial_complete(0, self.trials, SimpleNamespace(trial_id=trial))
+
+    def fail(self, trial, error):
+        failed = SimpleNamespace(trial_id=trial, get_pickled_error=lambda: error)
+        self.recorder.on_trial_error(0, self.trials, failed)
+
+    def end(self):
+        self.recorder.on_experiment_end(self.trials)
+
+    @property
+    def ledger(self):
+        return Ledger.open(self.folder / "trials.json", "gxlt_f1")
+
+    def checkpoints(self):
+        return sorted(
+            str(p.relative_to(self.folder / "search")) for p in self.folder.glob("search/*/check*")
+        )
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory):
+    """MLflow's tables take seconds to make, so the tests of this file share them."""
+    folder = tmp_path_factory.mktemp("recorder")
+    Tracker.open(None, str(folder), "study")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+
+
+@pytest.fixture
+def tracker(database):
+    tracker = Tracker.open(None, str(database), "study")
+    tracker.start_study("study", {}, {})
+    return tracker
+
+
+@pytest.fixture
+def search(database, tracker, tmp_path):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "mlflow.db").symlink_to(database / "mlflow.db")
+    return Search(folder, tracker.run_id())
+
+
+def children(tracker):
+    """Runs of the study's trials by their trial's id."""
+    condition = f"tags.`mlflow.parentRunId` = '{tracker.run_id()}'"
+    runs = tracker.client.search_runs([tracker.experiment_id], condition)
+    return {run.data.tags["xmrc.trial_id"]: run for run in runs}
+
+
+def points(tracker, trial, metric="gxlt_f1"):
+    run = children(tracker)[trial]
+    client: MlflowClient = tracker.client
+    return [(one.step, one.value) for one in client.get_metric_history(run.info.run_id, metric)]
+
+
+def test_trials_are_written_to_ledger_mlflow_and_display(search, tracker, capsys):
+    search.begin()
+    search.start("a", ntl=3)
+    search.start("b", ntl=1)
+    search.report("a", 40.0)
+    search.report("b", 30.0)
+    search.report("a", 40.0, 55.5)
+    search.complete("a")
+    search.complete("b")
+    search.start("c")
+    search.fail("c", DivergedError("the loss must be finite, got nan after 4 steps"))
+    search.end()
+
+    a, b, c = search.ledger.trials.values()
+    assert (a.state, a.best, a.evaluations, len(a.history)) == ("finished", 55.5, 2, 2)
+    assert a.values == {"data.ntl": 3, "training.dropout": None}
+    assert a.checkpoint == str(search.folder / "search" / "a" / "checkpoint_000002")
+    assert (b.state, b.best) == ("stopped", 30.0)
+    cause = "DivergedError: the loss must be finite, got nan after 4 steps"
+    assert (c.state, c.cause, c.best, c.checkpoint) == ("failed", cause, None, None)
+
+    runs = children(tracker)
+    assert set(runs) == {"a", "b", "c"}
+    assert runs["a"].data.params == {"data.ntl": "3", "training.dropout": "null"}
+    assert [runs[trial].data.tags["xmrc.state"] for trial in "abc"] == [
+        "finished", "stopped", "failed"
+    ]  # fmt: skip
+    assert runs["c"].data.tags["xmrc.cause"] == cause
+    assert points(tracker, "a") == [(1, 40.0), (2, 55.5)]
+    assert points(tracker, "a", "step") == [(1, 10.0), (2, 20.0)]
+    assert "evaluation" not in runs["a"].data.metrics
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in lines] == [
+        "trial 1 finished", "trial 2 stopped", "trial 3 failed"
+    ]  # fmt: skip
+
+
+def test_the_best_checkpoints_stay_and_the_others_go(database, tracker, tmp_path, capsys):
+    (tmp_path / "mlflow.db").symlink_to(database / "mlflow.db")
+    search = Search(tmp_path, tracker.run_id(), keep=1)
+    search.begin()
+    search.start("running")
+    search.report("running", 1.0)
+    for trial, scores in {"a": (50.0, 40.0), "b": (45.0, 60.0), "c": (20.0,)}.items():
+        search.start(trial)
+        for count in range(1, len(scores) + 1):
+            search.report(trial, *scores[:count])
+        search.complete(trial)
+        best = search.ledger.ranking[0]
+        assert best.checkpoint.startswith(str(tmp_path / "search" / best.id))
+        assert (tmp_path / "search" / best.id).exists()
+    assert search.checkpoints() == [
+        "b/checkpoint_000001", "b/checkpoint_000002", "running/checkpoint_000001"
+    ]  # fmt: skip
+    ledger = search.ledger
+    assert ledger.ranking[0].checkpoint == str(tmp_path / "search" / "b" / "checkpoint_000002")
+    assert [ledger.trials[trial].checkpoint for trial in "ac"] == [None, None]
+
+
+def test_a_killed_search_goes_on_without_writing_anything_twice(search, tracker, capsys):
+    search.begin()
+    search.start("a")
+    search.report("a", 40.0)
+    search.complete("a")
+    search.start("b")
+    search.report("b", 30.0)
+    search.restart()  # what "b" reports now, nobody hears
+    search.trials = [SimpleNamespace(trial_id=trial, config={}) for trial in "ab"]
+    search.begin()
+    search.start("b")
+    assert len(search.ledger.trials["b"].history) == 1
+    search.report("b", 30.0, 35.0, 45.0, of=3)
+    search.complete("b")
+    search.end()
+    assert points(tracker, "b") == [(1, 30.0), (2, 35.0), (3, 45.0)]
+    assert set(children(tracker)) == {"a", "b"}
+    assert [one.number for one in search.ledger.trials.values()] == [1, 2]
+    assert search.ledger.trials["b"].state == "finished"
+
+
+def test_a_trial_that_ray_forgot_in_the_kill_is_replaced(search, tracker, capsys):
+    search.begin()
+    for trial in "ab":
+        search.start(trial)
+        search.report(trial, 40.0)
+    search.complete("a")
+    search.restart()
+    search.begin()  # Ray knows neither: "a" has ended and is kept, "b" will be drawn anew
+    assert set(search.ledger.trials) == {"a"}
+    search.start("c")
+    assert search.ledger.trials["c"].number == 2
+    search.recorder.on_step_begin(iteration=1, trials=[])  # looked for only once
+    assert set(search.ledger.trials) == {"a", "c"}
+    search.end()
+    lost = children(tracker)["b"].data.tags
+    assert (lost["xmrc.state"], lost["xmrc.cause"]) == ("failed", "lost when the search was killed")
+
+
+def test_a_trial_is_tried_again(search, tracker, capsys):
+    search.begin()
+    search.start("a")
+    search.report("a", 40.0)
+    search.start("a")  # its process was lost, and Ray Tune has started another
+    search.report("a", 40.0, 50.0)
+    search.complete("a")
+    search.end()
+    (record,) = search.ledger.trials.values()
+    assert (record.number, record.state, record.best) == (1, "finished", 50.0)
+    assert children(tracker)["a"].info.status == "FINISHED"
+
+
+def test_what_mlflow_missed_is_written_afterwards(search, tracker, capsys):
+    search.begin()
+    for trial in "ab":
+        search.start(trial)
+        search.report(trial, 40.0)
+    search.complete("a")
+    search.fail("b", ValueError("broken"))
+    search.end()
+    other = Tracker.open(None, str(search.folder), "study")
+    other.start_study("again", {}, {})
+    for _ in range(2):
+        for record in search.ledger.trials.values():
+            replay(other, record)
+    runs = children(other)
+    assert {trial: run.data.tags["xmrc.state"] for trial, run in runs.items()} == {
+        "a": "stopped", "b": "failed"
+    }  # fmt: skip
+    assert runs["a"].data.params["data.ntl"] == "1"
+    assert points(other, "b") == [(1, 40.0)]
+
+
+def test_causes_are_one_line_of_what_went_wrong_in_the_worker():
+    inner = DivergedError("the loss must be finite,\n  got nan after 4 steps")
+    assert cause_of(inner) == "DivergedError: got nan after 4 steps"
+    wrapped = RayTaskError("train", "Traceback ...\n  many lines", inner)
+    assert cause_of(wrapped) == "DivergedError: got nan after 4 steps"
+    assert cause_of(wrapped.as_instanceof_cause()) == "DivergedError: got nan after 4 steps"
+    assert cause_of(None) == "the trial's process was lost"
+    assert cause_of(MemoryError()) == "MemoryError: no message"
