@@ -152,19 +152,22 @@ def test_dropout_is_the_checkpoints_own_unless_it_is_set(checkpoints: dict[str, 
         assert config.classifier_dropout is None
 
 
-@pytest.mark.parametrize("bare", ["wordpiece", "bpe"])
-def test_a_head_that_the_checkpoint_lacks_follows_from_the_seed(
-    bare: str, checkpoints: dict[str, Path], tmp_path: Path
-) -> None:
-    reader = AutoModelForQuestionAnswering.from_pretrained(checkpoints[bare])
+@pytest.fixture(params=["wordpiece", "bpe"])
+def headless(
+    request: pytest.FixtureRequest, checkpoints: dict[str, Path], tmp_path: Path
+) -> tuple[Path, str]:
+    """An encoder without a span head, and what the names of its weights begin with in a reader."""
+    reader = AutoModelForQuestionAnswering.from_pretrained(checkpoints[request.param])
     reader.base_model.save_pretrained(tmp_path)
-    encoder = f"{reader.base_model_prefix}."
+    return tmp_path, f"{reader.base_model_prefix}."
 
-    def weights(seed: int) -> dict[str, torch.Tensor]:
-        torch.manual_seed(1000 + seed)  # what was drawn before does not matter
-        return load_model(str(tmp_path), seed=seed).state_dict()
 
-    first, again, other = weights(1), weights(1), weights(2)
+def test_a_head_that_the_checkpoint_lacks_follows_from_the_seed(
+    headless: tuple[Path, str],
+) -> None:
+    folder, encoder = headless
+    torch.manual_seed(1000)  # what is drawn before each of these does not matter
+    first, again, other = (load_model(str(folder), seed=seed).state_dict() for seed in (1, 1, 2))
     drawn = [name for name in first if not name.startswith(encoder) and first[name].ndim > 1]
     assert drawn
     for name, tensor in first.items():
@@ -172,11 +175,11 @@ def test_a_head_that_the_checkpoint_lacks_follows_from_the_seed(
         assert torch.equal(tensor, other[name]) == (name not in drawn)
 
 
-def test_opening_leaves_the_callers_random_numbers_alone(checkpoints: dict[str, Path]) -> None:
+def test_opening_leaves_the_callers_random_numbers_alone(headless: tuple[Path, str]) -> None:
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
-    load_model(str(checkpoints["wordpiece"]), seed=0)
+    load_model(str(headless[0]), seed=0)
     assert torch.equal(torch.rand(3), expected)
 
 

@@ -76,6 +76,7 @@ def alone(folder: Path) -> dict[str, Outcome]:
 def results(folder: Path) -> list[list[Any]]:
     """All that two workers are asked to do here, in the order of these tasks, by rank."""
     tasks = [partial(run_on_worker, folder, setting(*case)) for case in CASES]
+    quiet_job(folder)  # writes what the job starts from: among workers, rank 0 alone saves models
     return on_workers(folder, [*tasks, sum_and_gather, partial(run_job_on_worker, folder)], 2)
 
 
