@@ -1,4 +1,3 @@
-
 """A study file that says only what differs from another."""
 
 import pytest

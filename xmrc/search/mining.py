@@ -24,6 +24,7 @@ from xmrc.learning.model import best_device, load_model, load_tokenizer, on_devi
 from xmrc.learning.worker import WorkerResources
 from xmrc.search.base import find_base
 from xmrc.search.cluster import share_out
+from xmrc.search.corpora import ntl_values
 from xmrc.search.folder import StudyFolder
 from xmrc.search.prepare import Prepared, checkpoint_hash, trial_job
 from xmrc.search.progress import clock
@@ -141,7 +142,7 @@ def _mine(
 
 def _largest_ntl(study: Study, settings: RunSettings) -> int:
     """A smaller ntl draws a subset, another seed others: where seeds are searched, all pairs."""
-    largest = int(max(_reach(study, "data.ntl")))
+    largest = max(ntl_values(study))
     drawn = largest > 0 and "training.seed" in study.space
     return len(settings.data.languages) if drawn else largest
 
