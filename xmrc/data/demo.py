@@ -20,7 +20,7 @@ Split = Literal["train", "dev", "test"]
 
 DEMO_ENCODER = Path(str(files("xmrc"))) / "assets" / "demo_encoder"
 LANGUAGES = ("en", "es", "de", "ar", "hi", "vi", "zh")
-SIZES: Mapping[str, int] = {"train": 2000, "dev": 200, "test": 200}
+SIZES: Mapping[str, int] = {"train": 2000, "dev": 100, "test": 200}
 
 NUMBERS = {  # first and last value of the relations that are answered with a number
     "birth_year": (1930, 1990),
@@ -44,7 +44,7 @@ class Story:
 def demo_examples(
     split: Split, languages: Sequence[str] = LANGUAGES, *, seed: int = 0, size: int | None = None
 ) -> list[Example]:
-    """`size` questions (2000 train, 200 dev, 200 test), each asked and told in every language.
+    """`size` questions (2000 train, 100 dev, 200 test), each asked and told in every language.
 
     Question n depends on the split, the seed and n alone. The splits share no names of people.
     DataError: an unknown split or language, a size below 1.
