@@ -9,6 +9,7 @@ from rich.console import Console
 from xmrc import command, tables
 from xmrc.command import say
 from xmrc.search.champion import Champion
+from xmrc.search.confirm import candidates_table
 from xmrc.search.plan import print_plan
 from xmrc.search.progress import trials_table
 from xmrc.search.rehearsal import rehearsal
@@ -47,6 +48,8 @@ def print_outcome(outcome: Outcome, console: Console) -> None:
     """The trials, the champion's table, one answer of it, and what to do next."""
     champion = outcome.champion
     console.print(trials_table(outcome.ledger.table, outcome.ledger.metric))
+    if outcome.candidates:
+        console.print(candidates_table(outcome.candidates, outcome.ledger.metric))
     title = f"the champion on {outcome.select}, F1"
     console.print(tables.gxlt_table(champion.reading.scores, title=title))
     print_comparison(outcome, console)

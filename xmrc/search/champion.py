@@ -1,5 +1,6 @@
 """What follows the best trial. In: the ledger. Out: scores, pictures, a registered version."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -13,6 +14,7 @@ from xmrc.plots import gxlt_difference_heatmap, gxlt_heatmap
 from xmrc.scoring.matrix import Scores
 from xmrc.scoring.metrics import exact_match
 from xmrc.scoring.predictions import Prediction
+from xmrc.search.confirm import SEED, Candidate
 from xmrc.search.finals import titled
 from xmrc.search.folder import CHAMPION, StudyFolder
 from xmrc.search.ledger import Ledger, TrialRecord
@@ -39,8 +41,17 @@ class ShownAnswer:
 
 
 @dataclass(frozen=True)
+class Winner:
+    """The trial that won, the training whose reader stands for it, and how both were chosen."""
+
+    trial: TrialRecord
+    reader: TrialRecord
+    note: str  # a sentence for the registry
+
+
+@dataclass(frozen=True)
 class Champion:
-    """The best trial, its reader and the version that it became."""
+    """The winner, its reader and the version that it became."""
 
     trial: TrialRecord
     model: Path
@@ -51,18 +62,36 @@ class Champion:
     version: str
 
 
+def best_trial(ledger: Ledger) -> Winner:
+    """The winner of a search that is not confirmed."""
+    best = ledger.ranking[0]
+    return Winner(best, best, "Not confirmed with other seeds.")
+
+
+def confirmed(found: Sequence[Candidate], metric: str) -> Winner:
+    """The winner of a confirmation: the best mean of seeds, and its median seed."""
+    best = found[0]
+    spread = "" if best.deviation is None else f" ± {best.deviation:.2f}"
+    seed = best.median.values[SEED]
+    note = (
+        f"Confirmed: {metric} {best.mean:.2f}{spread} over {len(best.seeds)} fresh seeds; this is "
+        f"the median one, seed {seed}."
+    )
+    return Winner(best.trial, best.median, note)
+
+
 def crown(
     study: Study,
     prepared: Prepared,
     ledger: Ledger,
+    winner: Winner,
     resources: WorkerResources,
     tracker: Tracker,
     start: Scores,
 ) -> Champion:
-    """Score, draw and register the best trial; `start` is what it is compared with."""
-    winner = ledger.ranking[0]
-    assert winner.checkpoint is not None, "the best trial's checkpoint is never deleted"
-    model = Path(winner.checkpoint) / MODEL
+    """Score, draw and register the winner; `start` is what it is compared with."""
+    assert winner.reader.checkpoint is not None, "the winner's checkpoint is never deleted"
+    model = Path(winner.reader.checkpoint) / MODEL
     reading = read_on_cluster(study.settings, prepared, prepared.select, str(model), resources)
     folder = ledger.path.parent / CHAMPION
     select = titled(study.settings.data.select, prepared.label)
@@ -83,11 +112,11 @@ def crown(
             scores=reading.scores.metrics,
             example={"question": shown.question, "context": shown.context},
             description=description(study, winner, select),
-            trial=winner.id,
+            trial=winner.reader.id,
         )
         state.remember(version=version)
     registered = f"models:/{study.tracking.register_as}@champion"
-    return Champion(winner, model, folder, reading, shown, registered, version)
+    return Champion(winner.trial, model, folder, reading, shown, registered, version)
 
 
 def draw(folder: Path, title: str, scores: Scores, start: Scores) -> None:
@@ -140,12 +169,13 @@ def shown_answer(reading: Reading) -> ShownAnswer:
     )
 
 
-def description(study: Study, winner: TrialRecord, select: str) -> str:
+def description(study: Study, winner: Winner, select: str) -> str:
     """What the registry says of the version."""
-    values = ", ".join(f"{key} = {value}" for key, value in winner.values.items())
+    trial, reader = winner.trial, winner.reader
+    values = ", ".join(f"{key} = {value}" for key, value in trial.values.items())
     return (
-        f"Trial {winner.number} of study {study.name}: {study.search.metric} {winner.best:.2f} "
-        f"on {select}. {values}"
+        f"Trial {trial.number} of study {study.name}: {study.search.metric} {reader.best:.2f} "
+        f"on {select}. {winner.note}{f' {values}' if values else ''}"
     )
 
 

@@ -2,7 +2,7 @@
 
 storage/mlflow.db, mlartifacts/      runs and models, of every study
 storage/cache/                       corpora, tokens, bases: computed once, for every study
-storage/NAME/DATE-TIME/              one run: study.yaml, trials.json, Ray's files, and
+storage/NAME/DATE-TIME/              one run: study.yaml, trials.json, confirm.json, Ray's files,
     start/, champion/                how what the trials start from, and the best one, read
     final/CORPUS/champion, base/     how both read what no choice has seen
     report/                          the page and its pictures

@@ -141,9 +141,10 @@ def _mine(
 
 
 def _largest_ntl(study: Study, settings: RunSettings) -> int:
-    """A smaller ntl draws a subset, another seed others: where seeds are searched, all pairs."""
+    """A smaller ntl draws a subset, another seed others: where there are several, all pairs."""
     largest = max(ntl_values(study))
-    drawn = largest > 0 and "training.seed" in study.space
+    seeds = "training.seed" in study.space or study.search.confirm is not None
+    drawn = largest > 0 and seeds
     return len(settings.data.languages) if drawn else largest
 
 

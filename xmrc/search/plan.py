@@ -55,6 +55,8 @@ def print_plan(study: Study, console: Console) -> None:
         _say_training(study, prepare(study.settings, corpora, Cache(Path(folder))), say)
     trials = trial_count(study)
     say(f"\ntrials: {trials} by {study.search.sampler}, scheduler {study.search.scheduler}")
+    if (again := study.search.confirm) is not None:
+        say(f"confirmation: the best {again.top}, each with {again.seeds} fresh seeds")
     say(f"resources of one trial, on this machine: {fit.describe()}")
 
 

@@ -38,6 +38,18 @@ class TrackingAddress:
         return tracker
 
 
+@dataclass(frozen=True)
+class Kind:
+    """What trainings are to MLflow: the name of their runs, before the number, and their tags."""
+
+    name: str
+    tags: Mapping[str, str]
+
+
+TRIAL = Kind("trial", {})
+CONFIRMATION = Kind("confirmation", {"xmrc.role": "confirmation"})
+
+
 class Recorder(tune.Callback):
     """Keeps the ledger, tells MLflow, shows the progress, and throws away what need not be kept."""
 
@@ -52,10 +64,11 @@ class Recorder(tune.Callback):
         trials: int,
         at_once: int,
         keep: int,
+        kind: Kind = TRIAL,
     ) -> None:
         self._ledger_path, self._metric, self._values_of = ledger, metric, values_of
         self._folders, self._address = folders, address
-        self._trials, self._at_once, self._keep = trials, at_once, keep
+        self._trials, self._at_once, self._keep, self._kind = trials, at_once, keep, kind
         self._ledger: Ledger
         self._tracker: Tracker
         self._display: Display
@@ -88,7 +101,7 @@ class Recorder(tune.Callback):
         """Also called when a trial is tried again."""
         values = self._values_of(trial.config)
         record = self._ledger.start(trial.trial_id, values, time.time())
-        self._tracker.start_trial(record.id, trial_name(record), record.values)
+        start_run(self._tracker, record, self._kind)
         self._display.update(self._ledger, record)
 
     def on_trial_result(
@@ -142,16 +155,16 @@ def log_history(tracker: Tracker, record: TrialRecord) -> None:
         tracker.log_evaluation(record.id, int(evaluation["evaluation"]), metrics)
 
 
-def replay(tracker: Tracker, record: TrialRecord) -> None:
+def replay(tracker: Tracker, record: TrialRecord, kind: Kind = TRIAL) -> None:
     """Write all that is known of a trial; MLflow keeps only what it lacks."""
-    tracker.start_trial(record.id, trial_name(record), record.values)
+    start_run(tracker, record, kind)
     log_history(tracker, record)
     tracker.end_trial(record.id, record.state, record.cause)
 
 
-def trial_name(record: TrialRecord) -> str:
-    """What MLflow shows of a trial."""
-    return f"trial-{record.number}"
+def start_run(tracker: Tracker, record: TrialRecord, kind: Kind) -> None:
+    """The run of a trial in MLflow, which shows it as `trial-3`."""
+    tracker.start_trial(record.id, f"{kind.name}-{record.number}", record.values, kind.tags)
 
 
 def cause_of(error: BaseException | None) -> str:

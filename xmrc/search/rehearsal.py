@@ -8,12 +8,13 @@ from typing import Any
 
 from xmrc.data.demo import LANGUAGES
 from xmrc.search.space import trial_count
-from xmrc.settings import FinalSettings, RunSettings, Study, with_values
+from xmrc.settings import ConfirmSettings, FinalSettings, RunSettings, Study, with_values
 
 TRIALS = 3
 QUESTIONS = 12  # aligned ids to train and to select on
 BASE_QUESTIONS = 300
 FINAL = FinalSettings(corpus="demo/test")
+CONFIRM = ConfirmSettings(top=2, seeds=2)
 
 SHORT: dict[str, Any] = {
     "encoder": "demo",
@@ -47,7 +48,8 @@ def rehearsal(study: Study) -> Study:
         update={"register_as": f"{study.tracking.register_as}-rehearsal"}
     )
     final = (FINAL,) if study.search.final else ()
-    short = {"trials": min(TRIALS, trial_count(study)), "final": final}
+    trials = min(TRIALS, trial_count(study))
+    short = {"trials": trials, "final": final, "confirm": study.search.confirm and CONFIRM}
     search = study.search.model_copy(update=short)
     return study.model_copy(
         update={

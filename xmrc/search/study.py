@@ -1,7 +1,7 @@
 """A study from beginning to end. In: checked settings. Out: the registered reader, an `Outcome`.
 
-prepare (corpora, encoder) -> base -> candidates -> search -> champion. Every step finds what an
-earlier, killed run of it has left and goes on from there.
+prepare (corpora, encoder) -> base -> candidates -> search -> confirmation -> champion -> final
+sets. Every step finds what an earlier, killed run of it has left and goes on from there.
 """
 
 import time
@@ -14,8 +14,9 @@ from xmrc.data.cache import Cache
 from xmrc.errors import ResourceError
 from xmrc.scoring.matrix import Scores
 from xmrc.search.base import check_given_base, find_start
-from xmrc.search.champion import Champion, crown
+from xmrc.search.champion import Champion, best_trial, confirmed, crown
 from xmrc.search.cluster import check_shared, ray_cluster
+from xmrc.search.confirm import Candidate, confirm, keep_median
 from xmrc.search.corpora import study_corpora
 from xmrc.search.finals import FinalScores, score_finals, titled
 from xmrc.search.folder import CHAMPION, START, StudyFolder, latest_folder, new_folder, storage_root
@@ -43,6 +44,7 @@ class Outcome:
     ledger: Ledger
     start: Scores  # of what the trials start from, on the selection set
     select: str  # its name, and how it overlaps with training
+    candidates: list[Candidate]  # of the confirmation, best first; empty without one
     champion: Champion
     finals: list[FinalScores]
     view: str  # where to look at it in MLflow
@@ -124,15 +126,20 @@ def base_search_champion(run: Run, prepared: Prepared, fit: Fit) -> Outcome:
     run.say(f"search: {len(ledger.trials)} trials in {clock(time.time() - began)}")
     for record in ledger.trials.values():  # whatever MLflow missed while it was away
         replay(tracker, record)
-    champion = crown(study, prepared, ledger, fit.trial, tracker, base_scores)
+    confirming = study.search.confirm
+    found = [] if confirming is None else confirm(run, jobs, ledger, confirming, fit)
+    winner = confirmed(found, ledger.metric) if found else best_trial(ledger)
+    champion = crown(study, prepared, ledger, winner, fit.trial, tracker, base_scores)
+    if found:
+        keep_median(run.folder.path, ledger.metric, found[0])
     readers = {"base": start, CHAMPION: str(champion.model)}
     finals = score_finals(study, prepared, readers, fit.trial, tracker, run.folder)
     # The best is registered by now: whatever happens to the page, it is not lost.
     tracker.log_artifact(write_report(run.folder.path).parent)
     tracker.end_study("finished")
     unwritten = tracker.close()
-    found = (ledger, base_scores, selected_on, champion, finals)
-    return Outcome(study, run.folder.path, *found, tracker.view, unwritten)
+    facts = (ledger, base_scores, selected_on, found, champion, finals)
+    return Outcome(study, run.folder.path, *facts, tracker.view, unwritten)
 
 
 def shown_scores(scores: Scores, study: Study) -> str:

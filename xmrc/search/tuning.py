@@ -4,7 +4,7 @@ A base is a search of one trial, so whatever holds for trials (workers, failures
 for it too.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from xmrc.search.checkpoints import TrialFolders
 from xmrc.search.recorder import cause_of
 from xmrc.search.trial import run_trial, trial_request
 
+POINT = "point"  # the key of a configuration that stands for all of it
 JobOf = Callable[[Mapping[str, Any]], TrainingJob]
 
 
@@ -36,8 +37,12 @@ def run_tuner(
     score: str | None,
     max_failures: int,
     callbacks: list[tune.Callback],
+    points: Sequence[Mapping[str, Any]] = (),
 ) -> ResultGrid:
-    """Run the trials under `folder/name`, or go on with those that were begun there."""
+    """Run the trials under `folder/name`, or go on with those that were begun there.
+
+    `points` are the configurations where no search algorithm proposes them.
+    """
 
     def trainable(values: dict[str, Any]) -> None:
         storage = str(TrialFolders(folder, name).workers)
@@ -52,6 +57,7 @@ def run_tuner(
     checkpoints = tune.CheckpointConfig(num_to_keep=1, checkpoint_score_attribute=score)
     return Tuner(
         asking,
+        param_space={POINT: tune.grid_search([dict(point) for point in points])} if points else {},
         tune_config=config,
         run_config=tune.RunConfig(
             name=name,

@@ -19,6 +19,7 @@ from xmrc.settings.sections import (
     TrainingSettings,
 )
 from xmrc.settings.study import (
+    ConfirmSettings,
     FinalSettings,
     ResourceSettings,
     SearchSettings,
@@ -32,6 +33,7 @@ __all__ = [
     "WINDOW_KEYS",
     "BaseSettings",
     "CandidateSettings",
+    "ConfirmSettings",
     "ContrastSettings",
     "DataSettings",
     "DistillSettings",

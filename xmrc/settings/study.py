@@ -60,6 +60,13 @@ def _named(final: Any) -> Any:
 Final = Annotated[FinalSettings, BeforeValidator(_named)]
 
 
+class ConfirmSettings(Section):
+    """The best trials are trained again with other seeds, and the best mean wins."""
+
+    top: Count = 3  # trials
+    seeds: Count = 5  # of each; a champion is beaten by at least 5
+
+
 class SearchSettings(Section):
     """How trials are proposed, stopped and kept."""
 
@@ -76,6 +83,7 @@ class SearchSettings(Section):
     seed: Seed = 0
     start_from: Annotated[tuple[Mapping[str, Any], ...], Field(strict=False)] = ()  # tried first
     final: Annotated[tuple[Final, ...], Field(strict=False)] = ()  # for the winner and the base
+    confirm: ConfirmSettings | None = None  # null = the best trial wins
 
     @model_validator(mode="after")
     def _each_final_set_once(self) -> Self:

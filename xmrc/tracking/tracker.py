@@ -24,7 +24,7 @@ from xmrc.errors import ResourceError
 from xmrc.tracking.names import numbers, texts
 from xmrc.tracking.outbox import Outbox
 from xmrc.tracking.provenance import provenance
-from xmrc.tracking.runs import STATUS, Run, Runs
+from xmrc.tracking.runs import NOTHING, STATUS, Run, Runs
 from xmrc.tracking.server import (
     artifact_root,
     connect,
@@ -153,13 +153,20 @@ class Tracker:
 
     # Its trials
 
-    def start_trial(self, trial: str, name: str, params: Mapping[str, object]) -> None:
+    def start_trial(
+        self,
+        trial: str,
+        name: str,
+        params: Mapping[str, object],
+        tags: Mapping[str, object] = NOTHING,
+    ) -> None:
         """Start the child run of a trial, or find it by its id; one that failed runs again."""
-        fixed = texts(params)
+        fixed, labels = texts(params), texts(tags)
 
         def write() -> None:
             run = self._trial(trial, name)
             self._runs.fix(run, fixed)
+            self._runs.label(run, labels)
             if run.state == "failed":
                 self._runs.reopen(run)
 

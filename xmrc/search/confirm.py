@@ -1,0 +1,199 @@
+"""Fresh seeds for the best trials. In: the ledger of a search. Out: candidates, best mean first.
+
+A trial may have been lucky with its seed. So the best few are trained again, as a search of their
+own with a ledger of its own (`confirm.json`), and what wins is the best mean over the new seeds.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from statistics import fmean, stdev
+from typing import Any
+
+from ray.tune import TuneConfig
+from rich.table import Table
+
+from xmrc.search.checkpoints import TrialFolders
+from xmrc.search.ledger import FINISHED, Ledger, TrialRecord
+from xmrc.search.progress import shown_values
+from xmrc.search.recorder import CONFIRMATION, Recorder, replay
+from xmrc.search.resources import Fit
+from xmrc.search.run import Run
+from xmrc.search.trials import Jobs, NoTrialError, ended_ledger
+from xmrc.search.tuning import POINT, by_id, run_tuner
+from xmrc.settings import ConfirmSettings, Study
+from xmrc.tracking.tracker import Tracker
+
+CONFIRM, LEDGER = "confirm", "confirm.json"
+SEED = "training.seed"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One of the best trials, and its trainings with fresh seeds that went to their end."""
+
+    trial: TrialRecord
+    seeds: tuple[TrialRecord, ...]  # at least one, worst first
+
+    @property
+    def scores(self) -> list[float]:
+        """The best score of each seed on the selection set, 0 to 100, lowest first."""
+        return [record.best for record in self.seeds if record.best is not None]
+
+    @property
+    def mean(self) -> float:
+        """What the candidates are compared by."""
+        return fmean(self.scores)
+
+    @property
+    def deviation(self) -> float | None:
+        """The sample's standard deviation; None for a single seed."""
+        return stdev(self.scores) if len(self.seeds) > 1 else None
+
+    @property
+    def median(self) -> TrialRecord:
+        """The seed in the middle, the lower of two: neither lucky nor unlucky."""
+        return self.seeds[(len(self.seeds) - 1) // 2]
+
+
+@dataclass(frozen=True)
+class Points:
+    """The trainings of a confirmation, by the number of a trial and a seed."""
+
+    trials: Mapping[int, Mapping[str, Any]]  # values by number
+    seeds: Sequence[int]
+
+    def listed(self) -> list[dict[str, int]]:
+        """All of them, those of the best trial first."""
+        return [{"trial": number, "seed": seed} for number in self.trials for seed in self.seeds]
+
+    def values_of(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        """The settings, by dotted key, of one training."""
+        point = config[POINT]
+        return {**self.trials[point["trial"]], SEED: point["seed"]}
+
+
+def confirm(
+    run: Run, jobs: Jobs, ledger: Ledger, settings: ConfirmSettings, fit: Fit
+) -> list[Candidate]:
+    """Train the best trials again, or go on with that; the candidates, best mean first.
+
+    Errors: KeyboardInterrupt if Ray Tune was interrupted, NoTrialError if no training finished.
+    """
+    study, path = run.study, run.folder.path / LEDGER
+    best = distinct(ledger.ranking)[: settings.top]
+    seeds = fresh_seeds(study, best, settings.seeds)
+    points = Points({record.number: record.values for record in best}, seeds)
+    run.say(f"confirm: {len(best)} trials with {len(seeds)} fresh seeds each")
+    _train(run, jobs, points, path, fit)
+    confirmed = ended_ledger(path, study, len(points.listed()))
+    for record in confirmed.trials.values():  # whatever MLflow missed while it was away
+        replay(run.tracker, record, CONFIRMATION)
+    found = candidates(best, confirmed.ended)
+    if not found:
+        causes = "; ".join(sorted({one.cause for one in confirmed.trials.values()}))
+        raise NoTrialError(f"{study.name}: no training with a fresh seed finished: {causes}")
+    _publish(run.tracker, found, study.search.metric)
+    return found
+
+
+def distinct(ranking: Sequence[TrialRecord]) -> list[TrialRecord]:
+    """The trials but for those that differ from a better one in their seed at most."""
+    found: dict[str, TrialRecord] = {}
+    for record in ranking:
+        found.setdefault(repr(sorted(_without_seed(record.values).items())), record)
+    return list(found.values())
+
+
+def fresh_seeds(study: Study, best: Sequence[TrialRecord], count: int) -> list[int]:
+    """Seeds that follow from `search.seed` and that none of the best was trained with."""
+    usual = study.settings.training.seed
+    used = {usual, *(record.values.get(SEED, usual) for record in best)}
+    random = Random(f"confirm {study.search.seed}")
+    drawn = random.sample(range(2**31), count + len(used))
+    return [seed for seed in drawn if seed not in used][:count]
+
+
+def candidates(best: Sequence[TrialRecord], trained: Sequence[TrialRecord]) -> list[Candidate]:
+    """What became of the best trials, highest mean first; of equals the better trial."""
+    done = [record for record in trained if record.state == FINISHED and record.best is not None]
+    done = sorted(done, key=lambda record: (record.best, -record.number))
+    found = []
+    for trial in best:
+        own = _without_seed(trial.values)
+        seeds = tuple(record for record in done if _without_seed(record.values) == own)
+        if seeds:
+            found.append(Candidate(trial, seeds))
+    return sorted(found, key=lambda one: -one.mean)
+
+
+def keep_median(folder: Path, metric: str, winner: Candidate) -> None:
+    """Delete the checkpoints of every training but the one that is registered."""
+    ledger, folders = Ledger.open(folder / LEDGER, metric), TrialFolders(folder, CONFIRM)
+    for record in ledger.ended:
+        if record.id != winner.median.id and record.checkpoint is not None:
+            folders.discard(record.id)
+            ledger.discarded(record.id)
+
+
+def candidates_table(found: Sequence[Candidate], metric: str) -> Table:
+    """A row for each candidate: its mean and standard deviation over seeds, and their range."""
+    title = f"confirmation: {metric} over fresh seeds"
+    table = Table("trial", "settings", "seeds", "mean", "sd", "lowest", "highest", title=title)
+    for one in found:
+        spread = "–" if one.deviation is None else f"{one.deviation:.2f}"
+        numbers = (f"{one.mean:.2f}", spread, f"{one.scores[0]:.2f}", f"{one.scores[-1]:.2f}")
+        settings = shown_values(dict(_without_seed(one.trial.values)))
+        table.add_row(str(one.trial.number), settings, str(len(one.seeds)), *numbers)
+    return table
+
+
+def candidate_row(one: Candidate, metric: str) -> dict[str, object]:
+    """One candidate as a row of a file."""
+    return {
+        "trial": one.trial.number,
+        **_without_seed(one.trial.values),
+        "seeds": len(one.seeds),
+        f"{metric}_mean": one.mean,
+        f"{metric}_sd": one.deviation,
+        f"{metric}_median": one.median.best,
+        f"{metric}_search": one.trial.best,
+    }
+
+
+def _train(run: Run, jobs: Jobs, points: Points, ledger: Path, fit: Fit) -> None:
+    search, count = run.study.search, len(points.listed())
+    recorder = Recorder(
+        ledger,
+        search.metric,
+        points.values_of,
+        TrialFolders(run.folder.path, CONFIRM),
+        run.address,
+        trials=count,
+        at_once=fit.at_once,
+        keep=count,  # whose median is registered is known at the end alone
+        kind=CONFIRMATION,
+    )
+    run_tuner(
+        lambda config: jobs.of(points.values_of(config)),
+        fit.trial,
+        run.folder.path,
+        CONFIRM,
+        config=TuneConfig(max_concurrent_trials=fit.at_once, trial_dirname_creator=by_id),
+        score=search.metric,
+        max_failures=search.max_failures,
+        callbacks=[recorder],
+        points=points.listed(),
+    )
+
+
+def _publish(tracker: Tracker, found: Sequence[Candidate], metric: str) -> None:
+    tracker.log_table([candidate_row(one, metric) for one in found], "confirmation.csv")
+    winner = found[0]
+    summary = {"mean": winner.mean, "sd": winner.deviation}
+    tracker.log_metrics({f"confirmed_{metric}_{name}": value for name, value in summary.items()})
+
+
+def _without_seed(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if key != SEED}
