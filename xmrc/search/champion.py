@@ -19,6 +19,7 @@ from xmrc.search.finals import titled
 from xmrc.search.folder import CHAMPION, StudyFolder
 from xmrc.search.ledger import Ledger, TrialRecord
 from xmrc.search.prepare import Prepared
+from xmrc.search.promote import Verdict
 from xmrc.search.reading import Reading, publish_files, read_on_cluster, write_reading
 from xmrc.settings import Study
 from xmrc.tracking.registry import register
@@ -58,8 +59,9 @@ class Champion:
     folder: Path  # scores.json, predictions.jsonl, tables and pictures
     reading: Reading
     shown: ShownAnswer
-    registered: str  # models:/NAME@champion
+    registered: str  # models:/NAME@champion, or @challenger
     version: str
+    verdict: Verdict
 
 
 def best_trial(ledger: Ledger) -> Winner:
@@ -85,6 +87,7 @@ def crown(
     prepared: Prepared,
     ledger: Ledger,
     winner: Winner,
+    verdict: Verdict,
     resources: WorkerResources,
     tracker: Tracker,
     start: Scores,
@@ -111,12 +114,14 @@ def crown(
             requirements=[f"{name}=={metadata.version(name)}" for name in REQUIRED],
             scores=reading.scores.metrics,
             example={"question": shown.question, "context": shown.context},
-            description=description(study, winner, select),
+            description=f"{description(study, winner, select)} {verdict.reason}",
             trial=winner.reader.id,
+            alias=verdict.alias,
+            tags=verdict.tags,
         )
         state.remember(version=version)
-    registered = f"models:/{study.tracking.register_as}@champion"
-    return Champion(winner.trial, model, folder, reading, shown, registered, version)
+    registered = f"models:/{study.tracking.register_as}@{verdict.alias}"
+    return Champion(winner.trial, model, folder, reading, shown, registered, version, verdict)
 
 
 def draw(folder: Path, title: str, scores: Scores, start: Scores) -> None:
@@ -175,7 +180,7 @@ def description(study: Study, winner: Winner, select: str) -> str:
     values = ", ".join(f"{key} = {value}" for key, value in trial.values.items())
     return (
         f"Trial {trial.number} of study {study.name}: {study.search.metric} {reader.best:.2f} "
-        f"on {select}. {winner.note}{f' {values}' if values else ''}"
+        f"on {select}. {winner.note}{f' {values}.' if values else ''}"
     )
 
 

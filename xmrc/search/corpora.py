@@ -10,14 +10,23 @@ from dataclasses import dataclass, replace
 from xmrc.data.alignment import align
 from xmrc.data.corpora import Corpus, across_languages, load_corpus
 from xmrc.data.examples import Example
-from xmrc.data.leakage import ScoredSet, check_leakage, drop_overlap
+from xmrc.data.leakage import ScoredSet, check_leakage, drop_overlap, held_out
 from xmrc.errors import DataError
-from xmrc.settings import DataSettings, FinalSettings, RunSettings, Study, with_values
+from xmrc.settings import (
+    DataSettings,
+    FinalSettings,
+    PromotionSettings,
+    RunSettings,
+    Study,
+    with_values,
+)
+
+FINAL, PROMOTION = "search.final", "promotion.on"
 
 
 @dataclass(frozen=True)
-class FinalCorpus:
-    """A corpus that is scored once, at the end; `label` says how it overlaps with training."""
+class ScoredCorpus:
+    """A corpus that the search never sees; `label` says how it overlaps with training."""
 
     corpus: Corpus
     label: str
@@ -36,16 +45,22 @@ class Corpora:
     base: Corpus | None
     dropped: int
     label: str
-    final: tuple[FinalCorpus, ...] = ()
+    final: tuple[ScoredCorpus, ...] = ()
+    promotion: ScoredCorpus | None = None
 
 
 def study_corpora(study: Study) -> Corpora:
     """All that a study trains and scores on. Errors as in `read_corpora`."""
-    return read_corpora(widest(study), study.search.final)
+    promotion = None if study.search.confirm is None else study.promotion
+    return read_corpora(widest(study), study.search.final, promotion)
 
 
-def read_corpora(settings: RunSettings, final: Sequence[FinalSettings] = ()) -> Corpora:
-    """Read and check the corpora.
+def read_corpora(
+    settings: RunSettings,
+    final: Sequence[FinalSettings] = (),
+    promotion: PromotionSettings | None = None,
+) -> Corpora:
+    """Read and check the corpora; with `promotion` also a set for that.
 
     Errors: DataError if one is missing or untidy, not aligned though ntl asks for it, blind, or
     trained on and scored on too.
@@ -65,22 +80,35 @@ def read_corpora(settings: RunSettings, final: Sequence[FinalSettings] = ()) -> 
     if data.sampling == "pairs":
         align_corpus(train, data)
     select = across_languages(select)
-    last = tuple(FinalCorpus(read_final(one, data), "") for one in final)
-    return without_leakage(Corpora(train, select, from_corpus, 0, "", last), data)
+    last = tuple(ScoredCorpus(read_unseen(FINAL, one, data), "") for one in final)
+    corpora = Corpora(train, select, from_corpus, 0, "", last)
+    if promotion is not None:
+        corpora = with_promotion(corpora, promotion, data)
+    return without_leakage(corpora, data)
 
 
-def read_final(final: FinalSettings, data: DataSettings) -> Corpus:
-    """A corpus that is scored at the end, with its answers.
+def read_unseen(key: str, unseen: FinalSettings, data: DataSettings) -> Corpus:
+    """A corpus that the search never sees, with its answers.
 
-    Errors: DataError that names the setting.
+    Errors: DataError that names the setting, `key`.
     """
-    languages = final.languages or data.languages
+    name, languages = unseen.corpus, unseen.languages or data.languages
     try:
-        corpus = load_corpus(final.corpus, root=data.root, languages=languages, limit=data.limit)
+        corpus = load_corpus(name, root=data.root, languages=languages, limit=data.limit)
         check_answered(corpus)
         return across_languages(corpus)
     except DataError as error:
-        raise DataError(f"search.final: {error}") from error
+        raise DataError(f"{key}: {error}") from error
+
+
+def with_promotion(corpora: Corpora, settings: PromotionSettings, data: DataSettings) -> Corpora:
+    """The corpora and the promotion set: one of its own, or a part of the selection set."""
+    if settings.on is not None:
+        other = read_unseen(PROMOTION, FinalSettings(corpus=settings.on), data)
+        return replace(corpora, promotion=ScoredCorpus(other, ""))
+    aside, rest = held_out(corpora.select.examples)
+    select, other = (replace(corpora.select, examples=part) for part in (rest, aside))
+    return replace(corpora, select=select, promotion=ScoredCorpus(other, ""))
 
 
 def without_leakage(corpora: Corpora, data: DataSettings) -> Corpora:
@@ -90,10 +118,13 @@ def without_leakage(corpora: Corpora, data: DataSettings) -> Corpora:
     """
     training, scored = training_examples(corpora.train, data), scored_sets(corpora)
     allowed = data.allow_overlap
-    label, *others = check_leakage(corpora.train.name, training, scored, allow_overlap=allowed)
-    pairs = zip(corpora.final, others, strict=True)
-    final = tuple(replace(one, label=shared) for one, shared in pairs)
-    corpora = replace(corpora, label=label, final=final)
+    labels = iter(check_leakage(corpora.train.name, training, scored, allow_overlap=allowed))
+    corpora = replace(
+        corpora,
+        label=next(labels),
+        final=tuple(replace(one, label=next(labels)) for one in corpora.final),
+        promotion=corpora.promotion and replace(corpora.promotion, label=next(labels)),
+    )
     if corpora.base is None:
         return corpora
     kept, dropped = drop_overlap(corpora.base.examples, scored)
@@ -102,12 +133,13 @@ def without_leakage(corpora: Corpora, data: DataSettings) -> Corpora:
 
 
 def scored_sets(corpora: Corpora) -> list[ScoredSet]:
-    """The selection set, then the final ones."""
-    select = ScoredSet("settings.data.select", corpora.select.name, corpora.select.examples)
+    """The selection set, the final ones, the promotion set."""
     final = [one.corpus for one in corpora.final]
+    promotion = [corpora.promotion.corpus] if corpora.promotion else []
     return [
-        select,
-        *(ScoredSet("search.final", one.name, one.examples, final=True) for one in final),
+        ScoredSet("settings.data.select", corpora.select.name, corpora.select.examples),
+        *(ScoredSet(FINAL, one.name, one.examples, final=True) for one in final),
+        *(ScoredSet(PROMOTION, one.name, one.examples) for one in promotion),
     ]
 
 

@@ -13,7 +13,7 @@ from xmrc.plots import gxlt_heatmap
 from xmrc.scoring.files import read_scores
 from xmrc.scoring.matrix import Scores
 from xmrc.search.folder import FINAL, StudyFolder, write_whole
-from xmrc.search.prepare import FinalSet, Prepared
+from xmrc.search.prepare import FrozenCorpus, Prepared
 from xmrc.search.reading import SCORES, publish_files, read_on_cluster, write_reading
 from xmrc.settings import Study
 from xmrc.tracking.names import key_of
@@ -84,7 +84,7 @@ def titled(corpus: str, label: str) -> str:
 def _read(
     study: Study,
     prepared: Prepared,
-    final: FinalSet,
+    final: FrozenCorpus,
     model: str,
     resources: WorkerResources,
     folder: Path,

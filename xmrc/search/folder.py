@@ -4,6 +4,7 @@ storage/mlflow.db, mlartifacts/      runs and models, of every study
 storage/cache/                       corpora, tokens, bases: computed once, for every study
 storage/NAME/DATE-TIME/              one run: study.yaml, trials.json, confirm.json, Ray's files,
     start/, champion/                how what the trials start from, and the best one, read
+    promotion/                       the scores of the winner's seeds on the promotion set
     final/CORPUS/champion, base/     how both read what no choice has seen
     report/                          the page and its pictures
 """
@@ -22,6 +23,7 @@ from xmrc.settings.yaml_text import one_line, parse
 
 SETTINGS, STATE, LEDGER = "study.yaml", "state.json", "trials.json"
 START, CHAMPION, REPORT, FINAL = "start", "champion", "report", "final"
+PROMOTION = "promotion"
 JOB_FOLDERS = "runtime_resources"  # Ray deletes the working folders of its jobs
 
 

@@ -78,8 +78,11 @@ def _say_corpora(corpora: Corpora, settings: RunSettings, say: Callable[[str], N
         say(f"  select: {corpora.label}")
     if settings.base is not None and settings.base.model is not None:
         say(f"  base: {settings.base.model}, trained already")
-    for one in corpora.final:
-        say(f"  final: {describe_corpus(one.corpus)}{f', {one.label}' if one.label else ''}")
+    unseen = [("final", one) for one in corpora.final]
+    if corpora.promotion is not None:
+        unseen.append(("promotion", corpora.promotion))
+    for role, one in unseen:
+        say(f"  {role}: {describe_corpus(one.corpus)}{f', {one.label}' if one.label else ''}")
 
 
 def describe_corpus(corpus: Corpus) -> str:

@@ -17,7 +17,7 @@ from xmrc.learning.model import (
     load_tokenizer,
 )
 from xmrc.learning.scratch import scratch_encoder
-from xmrc.search.corpora import Corpora, sampled_languages, training_examples
+from xmrc.search.corpora import Corpora, ScoredCorpus, sampled_languages, training_examples
 from xmrc.settings import (
     BaseSettings,
     DataSettings,
@@ -31,8 +31,8 @@ RECIPE = 1  # raised when training changes, so that no base of an older recipe i
 
 
 @dataclass(frozen=True)
-class FinalSet:
-    """A final corpus at rest in the cache."""
+class FrozenCorpus:
+    """A corpus that the search never sees, at rest in the cache."""
 
     name: str
     examples: Path
@@ -49,13 +49,16 @@ class Prepared:
     select: Path
     base: Path | None
     label: str = ""  # how the selection set overlaps with training
-    final: tuple[FinalSet, ...] = ()
+    final: tuple[FrozenCorpus, ...] = ()
+    promotion: FrozenCorpus | None = None
 
     @property
     def content(self) -> dict[str, str]:
         """The hash of each corpus, for whoever wants to know what was read."""
         files = {"train": self.train, "select": self.select, "base": self.base}
         files |= {f"final.{one.name}": one.examples for one in self.final}
+        if self.promotion is not None:
+            files["promotion"] = self.promotion.examples
         return {f"data.{role}": file.parent.name for role, file in files.items() if file}
 
     @property
@@ -75,11 +78,15 @@ def prepare(settings: RunSettings, corpora: Corpora, cache: Cache) -> Prepared:
         select=freeze(corpora.select.examples, cache),
         base=None if corpora.base is None else freeze(corpora.base.examples, cache),
         label=corpora.label,
-        final=tuple(
-            FinalSet(one.corpus.name, freeze(one.corpus.examples, cache), one.label)
-            for one in corpora.final
-        ),
+        final=tuple(freeze_scored(one, cache) for one in corpora.final),
+        promotion=freeze_scored(corpora.promotion, cache) if corpora.promotion else None,
     )
+
+
+def freeze_scored(scored: ScoredCorpus, cache: Cache) -> FrozenCorpus:
+    """Write a corpus that the search never sees into the cache."""
+    corpus = scored.corpus
+    return FrozenCorpus(corpus.name, freeze(corpus.examples, cache), scored.label)
 
 
 def find_encoder(settings: RunSettings, corpora: Corpora, cache: Cache) -> str:

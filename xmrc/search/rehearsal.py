@@ -56,6 +56,7 @@ def rehearsal(study: Study) -> Study:
             "name": f"{study.name}-rehearsal",
             "settings": short_settings(study.settings),
             "search": search,
+            "promotion": study.promotion.model_copy(update={"on": None}),
             "tracking": tracking,
         }
     )

@@ -1,7 +1,7 @@
 """A study from beginning to end. In: checked settings. Out: the registered reader, an `Outcome`.
 
-prepare (corpora, encoder) -> base -> candidates -> search -> confirmation -> champion -> final
-sets. Every step finds what an earlier, killed run of it has left and goes on from there.
+prepare (corpora, encoder) -> base -> candidates -> search -> confirmation -> promotion -> champion
+-> final sets. Every step finds what an earlier, killed run of it has left and goes on from there.
 """
 
 import time
@@ -14,7 +14,7 @@ from xmrc.data.cache import Cache
 from xmrc.errors import ResourceError
 from xmrc.scoring.matrix import Scores
 from xmrc.search.base import check_given_base, find_start
-from xmrc.search.champion import Champion, best_trial, confirmed, crown
+from xmrc.search.champion import Champion, Winner, best_trial, confirmed, crown
 from xmrc.search.cluster import check_shared, ray_cluster
 from xmrc.search.confirm import Candidate, confirm, keep_median
 from xmrc.search.corpora import study_corpora
@@ -24,6 +24,7 @@ from xmrc.search.ledger import Ledger
 from xmrc.search.mining import find_candidates
 from xmrc.search.prepare import Prepared, check_given_encoder, prepare
 from xmrc.search.progress import clock
+from xmrc.search.promote import UNTESTED, Verdict, judge
 from xmrc.search.reading import read_on_cluster, write_reading
 from xmrc.search.recorder import cause_of, replay
 from xmrc.search.report import write_report
@@ -126,10 +127,8 @@ def base_search_champion(run: Run, prepared: Prepared, fit: Fit) -> Outcome:
     run.say(f"search: {len(ledger.trials)} trials in {clock(time.time() - began)}")
     for record in ledger.trials.values():  # whatever MLflow missed while it was away
         replay(tracker, record)
-    confirming = study.search.confirm
-    found = [] if confirming is None else confirm(run, jobs, ledger, confirming, fit)
-    winner = confirmed(found, ledger.metric) if found else best_trial(ledger)
-    champion = crown(study, prepared, ledger, winner, fit.trial, tracker, base_scores)
+    found, winner, verdict = choose(run, jobs, ledger, fit)
+    champion = crown(study, prepared, ledger, winner, verdict, fit.trial, tracker, base_scores)
     if found:
         keep_median(run.folder.path, ledger.metric, found[0])
     readers = {"base": start, CHAMPION: str(champion.model)}
@@ -140,6 +139,18 @@ def base_search_champion(run: Run, prepared: Prepared, fit: Fit) -> Outcome:
     unwritten = tracker.close()
     facts = (ledger, base_scores, selected_on, found, champion, finals)
     return Outcome(study, run.folder.path, *facts, tracker.view, unwritten)
+
+
+def choose(
+    run: Run, jobs: Jobs, ledger: Ledger, fit: Fit
+) -> tuple[list[Candidate], Winner, Verdict]:
+    """Who wins and whether it becomes champion; with confirmation also the candidates for that."""
+    confirming = run.study.search.confirm
+    if confirming is None:
+        return [], best_trial(ledger), UNTESTED
+    found = confirm(run, jobs, ledger, confirming, fit)
+    verdict = judge(run, jobs.prepared, found[0], fit.trial)
+    return found, confirmed(found, ledger.metric), verdict
 
 
 def shown_scores(scores: Scores, study: Study) -> str:

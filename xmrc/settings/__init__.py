@@ -21,6 +21,7 @@ from xmrc.settings.sections import (
 from xmrc.settings.study import (
     ConfirmSettings,
     FinalSettings,
+    PromotionSettings,
     ResourceSettings,
     SearchSettings,
     Study,
@@ -41,6 +42,7 @@ __all__ = [
     "EncoderConfig",
     "FinalSettings",
     "ObjectiveSettings",
+    "PromotionSettings",
     "ResourceSettings",
     "RunSettings",
     "SearchSettings",

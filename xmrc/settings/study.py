@@ -93,6 +93,14 @@ class SearchSettings(Section):
         return self
 
 
+class PromotionSettings(Section):
+    """What a confirmed winner must do to take the place of the registered champion."""
+
+    on: Text | None = None  # corpus; null = 30 % of the selection set's question ids, kept aside
+    max_language_drop: NotNegative = 1.0  # points of F1 that a context language may lose for sure
+    alpha: Annotated[float, Field(gt=0, lt=1)] = 0.05  # of the tests over seeds
+
+
 class ResourceSettings(Section):
     """What one trial takes."""
 
@@ -117,15 +125,18 @@ class Study(Section):
     settings: RunSettings = RunSettings()
     space: Annotated[Mapping[str, Domain], BeforeValidator(_without_deleted)] = {}
     search: SearchSettings = SearchSettings()
+    promotion: PromotionSettings = PromotionSettings()  # where search.confirm is on
     resources: ResourceSettings = ResourceSettings()
     tracking: TrackingSettings = TrackingSettings()
     # what a paper prints, shown beside ours
     expected: Annotated[Mapping[Text, System], BeforeValidator(by_system)] = {}
 
     @model_validator(mode="after")
-    def _final_sets_are_not_selected_on(self) -> Self:
+    def _the_search_sees_no_other_set(self) -> Self:
         select = self.settings.data.select
         if any(one.corpus == select for one in self.search.final):
             text = f"must not have settings.data.select, {select}: the search sees it"
             raise broken("search.final", text, [one.corpus for one in self.search.final])
+        if self.promotion.on == select:
+            raise broken("promotion.on", "must not be settings.data.select", select)
         return self

@@ -11,6 +11,7 @@ import shutil
 import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import mlflow.pyfunc
@@ -24,6 +25,7 @@ from mlflow.types.schema import Array, Object, Property
 
 from xmrc.errors import ResourceError, SettingsError
 from xmrc.tracking.names import texts
+from xmrc.tracking.runs import NOTHING
 from xmrc.tracking.server import (
     connect,
     local_folder,
@@ -79,14 +81,15 @@ def register(
     code_paths: Sequence[Path] = (),
     trial: str | None = None,
     alias: str = "champion",
+    tags: Mapping[str, object] = NOTHING,
 ) -> str:
     """Make the checkpoint in `folder` the next version of `name`, and `alias` point to it.
 
     `code` calls `mlflow.models.set_model` with a PythonModel that opens the folder
     `context.artifacts["reader"]` and answers by SIGNATURE. `requirements` and `code_paths` are what
     it needs on another machine, `example` is a question and its context. `trial` made the reader,
-    else the study did. The alias comes last, so it never names half a model. ResourceError: the
-    server does not answer.
+    else the study did; `tags` stand on the version beside the scores. The alias comes last, so it
+    never names half a model. ResourceError: the server does not answer.
     """
     card = Model(run_id=tracker.run_id(trial))
     with (
@@ -107,7 +110,7 @@ def register(
         )
         with refusing(tracker.uri):
             _upload(tracker, card, local)
-            return _version(tracker.client, card, name, alias, scores, description)
+            return _version(tracker.client, card, name, alias, {**scores, **tags}, description)
 
 
 def _upload(tracker: Tracker, card: Model, local: Path) -> None:
@@ -126,7 +129,7 @@ def _version(
     card: Model,
     name: str,
     alias: str,
-    scores: Mapping[str, float],
+    tags: Mapping[str, object],
     description: str,
 ) -> str:
     try:
@@ -138,12 +141,32 @@ def _version(
         name,
         f"models:/{card.model_id}",
         card.run_id,
-        tags=texts(scores),
+        tags=texts(tags),
         description=description,
         model_id=card.model_id,
     )
     client.set_registered_model_alias(name, alias, version.version)
     return str(version.version)
+
+
+@dataclass(frozen=True)
+class Version:
+    """A registered version, its number and what was written on it."""
+
+    number: str
+    tags: Mapping[str, str]
+
+
+def version_of(tracker: Tracker, name: str, alias: str) -> Version | None:
+    """The version that an alias points to, if it does. ResourceError: the server is silent."""
+    with refusing(tracker.uri), only_here(tracker.uri):
+        try:
+            found = tracker.client.get_model_version_by_alias(name, alias)
+        except MlflowException as error:
+            if error.get_http_status_code() >= 500:
+                raise
+            return None
+    return Version(str(found.version), dict(found.tags))
 
 
 def fetch(model: str, *, uri: str | None, storage: str, cache: Path) -> Path:
