@@ -51,8 +51,8 @@ OBJECTIVES = {
     "contrast alone": CONTRAST_ALONE,
     "joint": JOINT,
 }
-MAX_TOKENS = {"whole": None, "two": 80, "four": 1}  # of a micro-batch
-PIECES = {"whole": 1, "two": 2, "four": 4}  # of a batch of four windows
+MAX_TOKENS = {"whole": None, "two": 80, "four": 1, "uneven": 60}  # of a micro-batch
+PIECES = {"two": 2, "four": 4}  # of a batch of four windows, on one worker
 CASES = [(objective, size) for objective in OBJECTIVES for size in MAX_TOKENS]
 
 
@@ -105,13 +105,19 @@ def test_the_divisions_are_what_they_are_called(folder: Path) -> None:
         assert sorted(len(batch) for batch in batches) == [1, 4, 4]
         for batch in batches:
             assert len(shard(batch, 1, 2)) == len(batch) // 2
-            for size, max_tokens in MAX_TOKENS.items():
-                if len(batch) == 4 and max_tokens is not None:
-                    pieces = micro_batches(batch, windows.lengths, max_tokens)
-                    assert len(pieces) == PIECES[size]
+            for size, count in PIECES.items():
+                if len(batch) == 4:
+                    assert len(micro_batches(batch, windows.lengths, MAX_TOKENS[size])) == count
+        assert (1, 2) in [
+            tuple(
+                len(micro_batches(shard(batch, rank, 2), windows.lengths, MAX_TOKENS["uneven"]))
+                for rank in (0, 1)
+            )
+            for batch in batches
+        ]  # pieces of the two workers
 
 
-@pytest.mark.parametrize("size", ["two", "four"])
+@pytest.mark.parametrize("size", list(PIECES))
 @pytest.mark.parametrize("objective", list(OBJECTIVES))
 def test_micro_batches_make_the_same_step(
     objective: str, size: str, alone: dict[str, Outcome], folder: Path
