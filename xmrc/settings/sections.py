@@ -15,6 +15,7 @@ OVER_CANDIDATES = ("mml", "hard_em", "hl")  # span losses over Z
 WINDOW_KEYS = (  # what makes other windows of the same pairs, and what other pairs are drawn from
     "data.languages",
     "data.source_language",
+    "data.sampling",
     "data.max_length",
     "data.max_question_tokens",
     "data.stride",
