@@ -52,19 +52,13 @@ def main() -> None:
         _check_out(options.out)
     corpus = _read_corpus(options)
     reader = find_reader(options.model, storage=storage, tracking_uri=options.tracking_uri)
-    console = Console()
-    console = console if console.is_terminal else Console(width=WIDE)
     began = time.monotonic()
     predictions = _predict(reader, corpus, Cache(storage / "cache"), options.workers)
-    say(console, f"{_size(corpus)} read in {time.monotonic() - began:.1f} s")
+    seconds = time.monotonic() - began
     scored = score_examples(corpus.examples, predictions) if corpus.answered else []
-    if scored:
-        _print_scores(scored, corpus, console)
-    else:
-        say(console, f"not scored: {_blindness(corpus)}")
-    if options.out is not None:
+    if options.out is not None:  # before anything is printed: a pipe may be closed
         _write(options.out, predictions, scored, title=f"{options.model}: {corpus.name}, F1")
-        say(console, f"written to {options.out}")
+    _print(corpus, scored, seconds, options.out)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -144,6 +138,20 @@ def _predict(
 def _size(corpus: Corpus) -> str:
     ids = len({one.id for one in corpus.examples})
     return f"{corpus.name}: {len(corpus.examples)} examples of {ids} question ids"
+
+
+def _print(
+    corpus: Corpus, scored: Sequence[ExampleScore], seconds: float, out: Path | None
+) -> None:
+    console = Console()
+    console = console if console.is_terminal else Console(width=WIDE)
+    say(console, f"{_size(corpus)} read in {seconds:.1f} s")
+    if scored:
+        _print_scores(scored, corpus, console)
+    else:
+        say(console, f"not scored: {_blindness(corpus)}")
+    if out is not None:
+        say(console, f"written to {out}")
 
 
 def _print_scores(scored: Sequence[ExampleScore], corpus: Corpus, console: Console) -> None:

@@ -3,7 +3,10 @@
 import csv
 import json
 import math
+import os
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -229,6 +232,16 @@ def test_a_blind_set_is_predicted_and_not_scored(
     # nothing of the evaluation before is left to be taken for one of this set
     assert {path.name for path in out.iterdir()} == {"predictions.jsonl", "notes.txt"}
     assert [one["answer"] for one in lines_of(out / "predictions.jsonl")] == [MARKER, MARKER]
+
+
+def test_files_are_there_although_nobody_reads_what_is_printed(folder: Path, reader: Path) -> None:
+    """`| head` closes the pipe."""
+    ours, theirs = os.pipe()
+    os.close(ours)
+    command = [sys.executable, "-m", "xmrc.evaluate", "--model", str(reader)]
+    subprocess.run([*command, "--corpus", "qa.en.json", "--out", "out"], cwd=folder, stdout=theirs)
+    os.close(theirs)
+    assert {path.name for path in (folder / "out").iterdir()} >= PLAIN_FILES
 
 
 def test_a_blind_set_needs_a_folder(run: Callable[..., Ended], folder: Path, reader: Path) -> None:

@@ -17,7 +17,7 @@ from xmrc.scoring.files import write_matrix, write_predictions, write_scores
 from xmrc.scoring.matrix import Scores, summarise
 from xmrc.scoring.predictions import ExampleScore, Prediction, score_examples
 from xmrc.scoring.tidy import TABLES, write_tables
-from xmrc.search.cluster import predict_on_cluster, ray_cluster
+from xmrc.search.cluster import check_shared, predict_on_cluster, ray_cluster
 from xmrc.search.prepare import Prepared, window_size
 from xmrc.search.resources import cluster_nodes, fit_trials
 from xmrc.settings import ResourceSettings, RunSettings
@@ -42,13 +42,16 @@ def read_on_workers(
 ) -> list[Prediction]:
     """Answer the examples, their windows shared out over `workers`.
 
-    Errors: ResourceError if no cluster answers, or the workers do not fit into it.
+    Errors: ResourceError if no cluster answers, the workers do not fit into it, or one of its
+    nodes does not see the cache.
     """
+    frozen = freeze(examples, cache)
     with ray_cluster():
         resources = fit_trials(ResourceSettings(workers=workers), cluster_nodes()).trial
+        check_shared(cache.root)
         job = ReadingJob(
             model=str(model.absolute()),
-            examples=freeze(examples, cache),
+            examples=frozen,
             size=read_size(str(model)),
             precision="auto",
             cache=cache.root,
