@@ -22,7 +22,7 @@ LEFT_TO_RIGHT = [  # each imports from those before its own line, and from itsel
     {"settings"},
     {"data"},
     {"scoring", "tracking"},
-    {"learning", "tables", "plots"},
+    {"learning", "tables", "plots", "charts", "page"},
     {"models", "pyfunc_model"},
     {"search"},
 ]
@@ -33,7 +33,7 @@ ROOMS = {  # where a library, or a part of one, may be imported: folders, files
     "optuna": ("search/",),
     "mlflow": ("tracking/", "pyfunc_model.py"),
     "datasets": ("data/hub.py",),
-    "matplotlib": ("plots.py",),
+    "matplotlib": ("plots.py", "charts.py", "search/optuna_charts.py"),
 }
 ABSENT = ("ray", "optuna", "mlflow", "datasets", "matplotlib", "rich")
 BARE_PROCESS = """

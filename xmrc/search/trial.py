@@ -14,7 +14,7 @@ from ray import tune
 from ray.tune.integration.ray_train import TuneReportCallback
 from torch import nn
 
-from xmrc.learning.job import TrainingJob, train_reader
+from xmrc.learning.job import STATE, TrainingJob, train_reader
 from xmrc.learning.step import Place
 from xmrc.learning.worker import WorkerResources, train_on_workers
 from xmrc.search.resources import DRIVER_CPUS
@@ -34,9 +34,13 @@ class TuneContext:
 
     @contextlib.contextmanager
     def latest_checkpoint(self) -> Iterator[Path | None]:
-        """What this trial reported last, also after a retry or a resumed search."""
+        """What this trial reported last, also after a retry or a resumed search.
+
+        Ray Tune deletes a checkpoint before it writes down that it has another: a trial that is
+        killed in between starts from the beginning, and comes to the same.
+        """
         checkpoint = tune.get_checkpoint()
-        if checkpoint is None:
+        if checkpoint is None or not (Path(checkpoint.path) / STATE).exists():
             yield None
             return
         with checkpoint.as_directory() as folder:

@@ -1,0 +1,253 @@
+"""Z before the trials: which windows are mined, with how many spans, and that it happens once."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pytest
+import ray
+from checkpoints import tiny_checkpoint
+
+from xmrc.data.cache import Cache
+from xmrc.errors import DataError
+from xmrc.learning.candidates import CandidateStore, mine_spans, window_codes
+from xmrc.learning.job import training_windows
+from xmrc.learning.model import load_model, load_tokenizer
+from xmrc.learning.worker import WorkerResources
+from xmrc.search.corpora import read_corpora, widest
+from xmrc.search.folder import StudyFolder
+from xmrc.search.mining import (
+    Mined,
+    find_candidates,
+    largest_size,
+    mining_jobs,
+    needs_candidates,
+)
+from xmrc.search.prepare import Prepared, prepare, trial_job
+from xmrc.settings import Study, load_study, with_values
+
+STUDY = """
+name: mined
+settings:
+  encoder: {base}
+  base: {{model: {base}}}
+  data:
+    train: demo/train
+    select: demo/dev
+    languages: [en, es, de]
+    ntl: 1
+    limit: 4
+    max_length: 96
+    max_question_tokens: 24
+    stride: 8
+  objective: {{span: hl}}
+"""
+RESOURCES = WorkerResources(workers=2, cpus=1, gpus=0)
+Load = Callable[..., Study]
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_checkpoint("wordpiece", tmp_path_factory.mktemp("base"))
+
+
+@pytest.fixture
+def load(base: Path, tmp_path: Path) -> Load:
+    def load(space: str = "{}", *overrides: str) -> Study:
+        path = tmp_path / "study.yaml"
+        path.write_text(f"{STUDY.format(base=base)}\nspace: {space}\n")
+        return load_study(path, overrides)
+
+    return load
+
+
+def prepared_for(study: Study, cache: Path) -> Prepared:
+    return prepare(study.settings, read_corpora(widest(study)), Cache(cache))
+
+
+def codes_of_trial(study: Study, prepared: Prepared, values: dict[str, object]) -> np.ndarray:
+    job = trial_job(
+        with_values(study.settings, values),
+        prepared,
+        start=prepared.encoder,
+        evaluate_every=1.0,
+        metric="gxlt_f1",
+        threads=1,
+    )
+    return window_codes(training_windows(job, load_tokenizer(job.start)))
+
+
+# Whether and how much
+
+
+@pytest.mark.parametrize(
+    ("span", "space", "needed"),
+    [
+        ("ce", "{}", False),
+        ("none", "{}", False),
+        ("mml", "{}", True),
+        ("hard_em", "{}", True),
+        ("hl", "{}", True),
+        ("ce", "{objective.span: {choice: [ce, mml]}}", True),
+        ("hl", "{objective.span: {choice: [ce, none]}}", False),
+        (
+            "hl",
+            "{data.ntl: {int: [0, 1]}, objective.span: {choice: [ce], when: {data.ntl: 1}}}",
+            True,
+        ),
+    ],
+)
+def test_z_is_mined_where_a_trial_can_use_it(
+    load: Load, span: str, space: str, needed: bool
+) -> None:
+    distil = "settings.objective.distill={coefficient: 1.0}"
+    study = load(space, f"settings.objective.span={span}", distil)
+    assert needs_candidates(study) == needed
+
+
+def test_the_largest_z_of_the_space_is_mined(load: Load) -> None:
+    assert largest_size(load()) == 20
+    assert largest_size(load("{objective.candidates.size: {choice: [5, 50, 10]}}")) == 50
+    assert largest_size(load("{objective.candidates.size: {log_int: [2, 30]}}")) == 30
+
+
+@pytest.mark.parametrize(
+    "space",
+    [
+        "{}",
+        "{data.ntl: {int: [0, 2]}}",
+        "{data.ntl: {int: [0, 1]}, training.seed: {int: [1, 4]}}",
+        "{data.stride: {choice: [8, 16]}, data.max_length: {choice: [64, 96]}}",
+        "{data.languages: {choice: [[en, es], [de, en]]}}",
+        "{data.source_language: {choice: [en, de]}}",
+        "{data.sampling: {choice: [pairs, none]}}",
+    ],
+)
+def test_the_windows_of_every_trial_are_mined(load: Load, space: str, tmp_path: Path) -> None:
+    study = load(space)
+    prepared = prepared_for(study, tmp_path)
+    mined: dict[object, set[int]] = {}
+    for job in mining_jobs(study, prepared, prepared.encoder, threads=1):
+        codes = window_codes(training_windows(job, load_tokenizer(job.start)))
+        mined.setdefault(job.size, set()).update(codes.tolist())
+    values = {
+        key: range(domain.values[0], domain.values[1] + 1) if domain.int_ else domain.values
+        for key, domain in study.space.items()
+    }
+    for point in product(*values.values()):
+        settings = dict(zip(values, point, strict=True))
+        data = with_values(study.settings, settings).data
+        codes = codes_of_trial(study, prepared, settings)
+        sizes = [size for size in mined if size.max_length == data.max_length]
+        (size,) = [size for size in sizes if size.stride == data.stride]
+        assert set(codes.tolist()) <= mined[size]
+
+
+def test_no_more_pairs_are_mined_than_the_largest_ntl_draws(load: Load, tmp_path: Path) -> None:
+    study = load("{data.ntl: {int: [0, 1]}}")
+    prepared = prepared_for(study, tmp_path)
+    (job,) = mining_jobs(study, prepared, prepared.encoder, threads=1)
+    codes = window_codes(training_windows(job, load_tokenizer(job.start)))
+    expected = codes_of_trial(study, prepared, {"data.ntl": 1})
+    assert sorted(codes.tolist()) == sorted(expected.tolist())
+
+
+def test_what_is_mined_belongs_to_base_corpus_precision_and_size(
+    load: Load, tmp_path: Path
+) -> None:
+    study = load()
+    prepared = prepared_for(study, tmp_path)
+    (job,) = mining_jobs(study, prepared, prepared.encoder, threads=1)
+    mined = Mined("base", "corpus", "auto")
+    keys = [
+        mined.key(job.size),
+        mined.key(replace(job.size, stride=9)),
+        replace(mined, base="other").key(job.size),
+        replace(mined, train="other").key(job.size),
+        replace(mined, precision="fp32").key(job.size),
+    ]
+    assert len(set(keys)) == 5
+    assert mined.attach(job).candidates == keys[0]
+
+
+# On the cluster
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """One CPU, so that the shares are read one after the other."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
+        patch.delenv("RAY_ADDRESS", raising=False)
+        ray.init(num_cpus=1, include_dashboard=False, logging_level="ERROR", log_to_driver=False)
+        yield
+        ray.shutdown()
+
+
+def test_a_second_study_mines_only_what_the_first_has_not(
+    cluster: None, load: Load, base: Path, tmp_path: Path
+) -> None:
+    def mine(study: Study) -> tuple[str, list[str]]:
+        said: list[str] = []
+        prepared = prepared_for(study, tmp_path)
+        folder = StudyFolder(tmp_path / "study")
+        mined = find_candidates(study, prepared, str(base), RESOURCES, folder, said.append)
+        (job,) = mining_jobs(study, prepared, str(base), threads=1)
+        return mined.key(job.size), said
+
+    def codes_of(study: Study) -> set[int]:
+        return set(codes_of_trial(study, prepared_for(study, tmp_path), {}).tolist())
+
+    def files() -> dict[Path, int]:
+        return {path: path.stat().st_mtime_ns for path in tmp_path.rglob("spans.npy")}
+
+    first = load("{objective.candidates.size: {choice: [3, 6]}}")
+    key, said = mine(first)
+    assert said[0] == f"candidates: mining the 6 best spans in {len(codes_of(first))} windows"
+    assert "mined in" in said[1]
+    assert "the gold is among them" in said[1]
+    written = files()
+    assert len(written) == 1
+    for other in (
+        load("{objective.candidates.size: {choice: [2, 5]}}"),
+        load("{}", "settings.objective.candidates.size=6", "settings.objective.alpha=0.5"),
+        load("{}", "settings.objective.candidates.size=4", "settings.training.epochs=9"),
+    ):
+        other_key, said = mine(other)
+        assert other_key == key
+        assert len(said) == 1
+        assert "found" in said[0]
+        assert files() == written
+    wider = load("{}", "settings.data.ntl=2", "settings.objective.candidates.size=6")
+    new = len(codes_of(wider) - codes_of(first))
+    _, said = mine(wider)
+    assert said[0] == f"candidates: mining the 6 best spans in {new} windows"
+    assert files().items() > written.items()
+    _, said = mine(load("{data.ntl: {int: [1, 2]}}", "settings.objective.candidates.size=3"))
+    assert len(said) == 1
+    assert "found" in said[0]
+
+    prepared = prepared_for(first, tmp_path)
+    (job,) = mining_jobs(first, prepared, str(base), threads=1)
+    windows = training_windows(job, load_tokenizer(job.start))
+    found = CandidateStore(Cache(tmp_path), key).open(window_codes(windows), 6)
+    expected = mine_spans(load_model(job.start, seed=0), windows, 6, "auto")
+    assert found.of(np.arange(len(windows))).tolist() == expected.tolist()
+
+
+def test_a_study_that_needs_none_mines_none(load: Load, base: Path, tmp_path: Path) -> None:
+    study = load("{}", "settings.objective.span=ce")
+    prepared, folder = prepared_for(study, tmp_path), StudyFolder(tmp_path)
+    assert find_candidates(study, prepared, str(base), RESOURCES, folder, [].append) is None
+
+
+def test_a_base_with_other_tokens_than_the_encoder_is_refused(
+    load: Load, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    other = tiny_checkpoint("unigram", tmp_path_factory.mktemp("other"))
+    study = load("{}", f"settings.encoder={other}", "settings.start_from_base=false")
+    prepared, folder = prepared_for(study, tmp_path), StudyFolder(tmp_path)
+    with pytest.raises(DataError, match=r"settings\.base: .* must have the tokenizer .*, got"):
+        find_candidates(study, prepared, prepared.encoder, RESOURCES, folder, [].append)

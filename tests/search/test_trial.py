@@ -1,0 +1,170 @@
+"""Trials on a real, small cluster: in their own process, on one worker, on two."""
+
+import io
+import json
+import time
+from pathlib import Path
+
+import pytest
+import ray
+from ray_here import CPUS, cluster_here
+from rich.console import Console
+
+from xmrc.data.cache import Cache
+from xmrc.learning.job import HISTORY, MODEL
+from xmrc.learning.worker import WorkerResources, train_on_workers
+from xmrc.search.corpora import study_corpora
+from xmrc.search.folder import new_folder
+from xmrc.search.prepare import prepare
+from xmrc.search.resources import cluster_nodes, fit_trials
+from xmrc.search.run import Run
+from xmrc.search.study import begin
+from xmrc.search.trials import Jobs, search_trials
+from xmrc.settings import load_study
+from xmrc.tracking.tracker import Tracker
+
+RATE = "training.learning_rate"
+YAML = """
+name: trials
+settings:
+  encoder: demo
+  base: null
+  start_from_base: false
+  data: {train: demo/train, select: demo/dev, languages: [en, es], ntl: 1, limit: 20,
+         max_length: 128, max_question_tokens: 32, stride: 16}
+  objective: {distill: {coefficient: map}}
+  training: {epochs: 3, batch_size: 8, dropout: 0.0, precision: fp32}
+space:
+  training.learning_rate: {choice: [2e-3, 1e-3, 1e-9, 1e30]}
+search: {trials: 3, evaluate_every: 1.0, reduction_factor: 2, max_failures: 1}
+"""
+
+
+class Search:
+    """A search of three given learning rates, run to its end."""
+
+    def __init__(self, folder: Path, rates, *overrides):
+        path = folder / "trials.yaml"
+        path.write_text(YAML)
+        start = f"search.start_from=[{', '.join(f'{{{RATE}: {rate}}}' for rate in rates)}]"
+        self.study = load_study(path, [f"storage={folder}", start, *overrides])
+        self.tracker = Tracker.open(None, str(folder), "trials")
+        prepared = prepare(self.study.settings, study_corpora(self.study), Cache(folder / "cache"))
+        self.folder = new_folder(folder, self.study)
+        run = Run(self.study, folder, self.folder, self.tracker, Console(file=io.StringIO()))
+        begin(run, prepared)
+        self.fit = fit_trials(self.study.resources, cluster_nodes())
+        self.jobs = Jobs(self.study, prepared, prepared.encoder, None, self.fit.trial.threads)
+        self.ledger = search_trials(run, self.jobs, self.fit)
+        self.by_rate = {one.values[RATE]: one for one in self.ledger.trials.values()}
+
+    def mlflow(self, rate):
+        return self.tracker.client.get_run(self.tracker.run_id(self.by_rate[rate].id))
+
+
+@pytest.fixture(scope="module")
+def storage(tmp_path_factory):
+    return tmp_path_factory.mktemp("trials")
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    with cluster_here():
+        yield
+
+
+@pytest.fixture(scope="module")
+def alone(cluster, storage):
+    """Trials in their own processes; the last of them cannot be trained."""
+    return Search(storage, ["2e-3", "1e-3", "1e30"], "search.scheduler=none")
+
+
+@pytest.fixture(scope="module")
+def in_pairs(cluster, storage):
+    """Trials of two workers, which leave room for one trial at a time; the later learn nothing."""
+    return Search(storage, ["2e-3", "1e-9", "1e-9"], "resources.workers=2", "search.grace=1")
+
+
+def test_the_cluster_is_the_small_one(cluster):
+    (node,) = cluster_nodes()
+    assert (node.cpus, node.gpus) == (CPUS, 0.0)
+
+
+def test_trials_run_in_their_own_processes(alone):
+    assert (alone.fit.at_once, alone.fit.trial.workers) == (2, 1)
+    first, second = alone.by_rate[2e-3], alone.by_rate[1e-3]
+    for record in (first, second):
+        assert (record.state, record.evaluations, len(record.history)) == ("finished", 3, 3)
+        assert [row["epoch"] for row in record.history] == [1.0, 2.0, 3.0]
+        assert record.best == max(row["gxlt_f1"] for row in record.history)
+        assert {"loss", "loss_span", "loss_kl", "c_kl", "xlt_f1"} <= record.history[0].keys()
+    assert first.history[-1]["loss"] < first.history[0]["loss"]
+    assert first.history != second.history
+
+
+def test_a_checkpoint_is_that_of_the_best_evaluation(alone):
+    record = alone.ledger.ranking[0]
+    history = json.loads((Path(record.checkpoint) / HISTORY).read_text())
+    assert history[-1]["gxlt_f1"] == record.best
+    assert history == record.history[: len(history)]
+    assert (Path(record.checkpoint) / MODEL / "model.safetensors").exists()
+
+
+def test_a_trial_that_diverges_fails_alone(alone):
+    broken = alone.by_rate[1e30]
+    assert broken.state == "failed"
+    assert broken.cause.startswith("DivergedError: the loss must be finite, got nan after ")
+    assert [one.state for one in alone.ledger.ranking] == ["finished", "finished"]
+    run = alone.mlflow(1e30)
+    assert (run.info.status, run.data.tags["xmrc.state"]) == ("FAILED", "failed")
+    assert run.data.tags["xmrc.cause"] == broken.cause
+    assert alone.mlflow(2e-3).data.tags["xmrc.state"] == "finished"
+
+
+def test_a_group_of_one_worker_gives_the_very_same(alone, storage):
+    job = alone.jobs.of({RATE: 2e-3})
+    train_on_workers(
+        job,
+        WorkerResources(1, 1.0, 0.0),
+        name="group",
+        storage=str(storage / "groups"),
+        max_failures=0,
+        callbacks=[],
+    )
+    histories = [json.loads(path.read_text()) for path in storage.glob(f"groups/group/*/{HISTORY}")]
+    assert max(histories, key=len) == alone.by_rate[2e-3].history
+
+
+def test_two_workers_give_the_same_within_tolerance(alone, in_pairs):
+    assert (in_pairs.fit.at_once, in_pairs.fit.trial.workers) == (1, 2)
+    one, two = alone.by_rate[2e-3], in_pairs.by_rate[2e-3]
+    assert two.state == "finished"
+    for row, other in zip(one.history, two.history, strict=True):
+        assert {row[key] for key in ("evaluation", "epoch", "step")} == {
+            other[key] for key in ("evaluation", "epoch", "step")
+        }
+        for part in ("loss", "loss_span", "loss_kl", "c_kl"):
+            assert row[part] == pytest.approx(other[part], rel=1e-3)
+        assert row["gxlt_f1"] == pytest.approx(other["gxlt_f1"], abs=3.0)
+
+
+def test_stopped_trials_free_their_workers_for_the_next(in_pairs):
+    """Two in a row: whoever did not give back both CPUs would let the next one wait for ever."""
+    first, second, third = in_pairs.ledger.trials.values()
+    assert [one.state for one in (first, second, third)] == ["finished", "stopped", "stopped"]
+    assert [len(one.history) for one in (second, third)] == [1, 1]
+    assert "behind the others" in second.cause
+    states = {in_pairs.mlflow(rate).info.status for rate in (2e-3, 1e-9)}
+    assert states == {"FINISHED", "KILLED"}
+    history = json.loads((Path(first.checkpoint) / HISTORY).read_text())
+    assert history[-1]["gxlt_f1"] == first.best
+
+
+def test_nothing_holds_the_cluster_afterwards(alone, in_pairs):
+    free = {}
+    for _ in range(150):
+        free = ray.available_resources()
+        if free.get("CPU") == CPUS:
+            break
+        time.sleep(0.2)
+    assert free["CPU"] == CPUS
