@@ -145,4 +145,5 @@ class Storage:
 
     def versions(self, name: str = "xmrc-gxlt") -> list[str]:
         """Of a registered model, the oldest first."""
-        return sorted(one.version for one in self.mlflow.search_model_versions(f"name='{name}'"))
+        found = self.mlflow.search_model_versions(f"name='{name}'")
+        return [str(number) for number in sorted(int(one.version) for one in found)]

@@ -76,7 +76,7 @@ def print_comparison(outcome: Outcome, console: Console) -> None:
         f"registered: {outcome.champion.registered} is version {outcome.champion.version} "
         f"(trial {trial})",
     )
-    say(console, outcome.champion.verdict.reason)
+    say(console, f"promotion: {outcome.champion.verdict.reason}")
 
 
 def print_finals(outcome: Outcome, console: Console) -> None:

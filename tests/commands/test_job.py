@@ -39,6 +39,7 @@ def head(home: Path) -> Iterator[str]:
         str(Path(sys.executable).with_name("ray")), "start", "--head", "--block",
         f"--port={free_port()}", f"--dashboard-port={dashboard}", f"--num-cpus={CPUS}",
         f"--temp-dir={home / 'ray'}", "--include-dashboard=true",
+        f"--dashboard-agent-listen-port={free_port()}", f"--metrics-export-port={free_port()}",
     ]  # fmt: skip
     with (home / "head.log").open("w") as log:
         process = subprocess.Popen(

@@ -161,7 +161,7 @@ def test_held_out_is_about_the_share_and_the_same_for_an_id_whatever_the_others(
 
 def test_a_limit_takes_ids_of_both_parts():
     """Ids of lowest hash are no more often held out than others: the hashes differ."""
-    examples = load_corpus("demo/dev", root=None, languages=["en"], limit=None).examples
+    examples = load_corpus("demo/test", root=None, languages=["en"], limit=None).examples
     few = load_corpus("demo/dev", root=None, languages=["en"], limit=60).examples
     aside, rest = held_out(few)
     assert len(aside) == pytest.approx(18, abs=11)

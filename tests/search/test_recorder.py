@@ -263,5 +263,7 @@ def test_causes_are_one_line_of_what_went_wrong_in_the_worker():
     wrapped = RayTaskError("train", "Traceback ...\n  many lines", inner)
     assert cause_of(wrapped) == "DivergedError: got nan after 4 steps"
     assert cause_of(wrapped.as_instanceof_cause()) == "DivergedError: got nan after 4 steps"
+    group = RuntimeError("Training failed:\n  File ...\nxmrc.learning.loop.DivergedError: got nan")
+    assert cause_of(group) == "DivergedError: got nan"
     assert cause_of(None) == "the trial's process was lost"
     assert cause_of(MemoryError()) == "MemoryError: no message"

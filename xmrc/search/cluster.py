@@ -69,7 +69,8 @@ def ray_cluster() -> Iterator[None]:
             if address
             else f"Ray must start on this machine: {cause}"
         ) from error
-    logging.getLogger("ray").setLevel(logging.ERROR)
+    # What fails is in the ledger with its cause; Ray would print its traceback too.
+    logging.getLogger("ray").setLevel(logging.CRITICAL)
     try:
         yield
     finally:

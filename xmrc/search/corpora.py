@@ -51,6 +51,9 @@ class Corpora:
 
 def study_corpora(study: Study) -> Corpora:
     """All that a study trains and scores on. Errors as in `read_corpora`."""
+    root = study.settings.data.root
+    if root is not None and not root.is_dir():
+        raise DataError(f"settings.data.root: must be the folder of the corpora, got {root}")
     promotion = None if study.search.confirm is None else study.promotion
     return read_corpora(widest(study), study.search.final, promotion)
 

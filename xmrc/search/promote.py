@@ -40,7 +40,7 @@ class Verdict:
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
-UNTESTED = Verdict(CHAMPION, "It became champion without a comparison with the one before it.")
+UNTESTED = Verdict(CHAMPION, "Not confirmed with fresh seeds (search.confirm), so not compared.")
 
 
 def judge(run: Run, prepared: Prepared, winner: Candidate, resources: WorkerResources) -> Verdict:

@@ -4,6 +4,7 @@ The only writer of all three. It is pickled with the search and lives on after a
 holds open is opened in `setup` and never travels.
 """
 
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -174,4 +175,6 @@ def cause_of(error: BaseException | None) -> str:
     if error is None:
         return "the trial's process was lost"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[-1] if lines else 'no message'}"
+    last = lines[-1] if lines else "no message"
+    from_worker = re.fullmatch(r"(?:\w+\.)+(\w+: .*)", last)  # below Ray Train's own error
+    return from_worker[1] if from_worker else f"{type(error).__name__}: {last}"

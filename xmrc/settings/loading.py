@@ -75,9 +75,11 @@ class _Sources:
         return " ".join(text.split())
 
     def _source(self, path: Sequence[str | int]) -> str:
+        # dotted, as a key of the space is one part here and several there
+        key = ".".join(map(str, path)) + "."
         for override in reversed(self.overrides):
-            shared = min(len(override.path), len(path))
-            if tuple(path[:shared]) == override.path[:shared]:
+            written = ".".join(override.path) + "."
+            if key.startswith(written) or written.startswith(key):
                 return f"--set {override.text}"
         return str(max(self.files, key=lambda file: _depth(file.tree, path)).path)
 
