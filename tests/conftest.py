@@ -1,6 +1,7 @@
 """What many tests share: small tokenizers of the usual kinds, and where the real data is."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,15 @@ def bpe_tokenizer(tmp_path_factory: pytest.TempPathFactory) -> PreTrainedTokeniz
 def deberta_tokenizer(tmp_path_factory: pytest.TempPathFactory) -> PreTrainedTokenizerBase:
     """DeBERTa-v2's kind: token types, Unigram with spaces inside its offsets."""
     return _tokenizer("deberta", tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[None]:
+    """One small Ray cluster for all tests of this process: Ray Tune does not survive a second."""
+    from ray_here import cluster_here  # Ray is slow to import, and few tests need it
+
+    with cluster_here():
+        yield
 
 
 @pytest.fixture(scope="session")

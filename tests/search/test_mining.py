@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import ray
 from checkpoints import tiny_checkpoint
 
 from xmrc.data.cache import Cache
@@ -173,17 +172,6 @@ def test_what_is_mined_belongs_to_base_corpus_precision_and_size(
 
 
 # On the cluster
-
-
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """One CPU, so that the shares are read one after the other."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
-        patch.delenv("RAY_ADDRESS", raising=False)
-        ray.init(num_cpus=1, include_dashboard=False, logging_level="ERROR", log_to_driver=False)
-        yield
-        ray.shutdown()
 
 
 def test_a_second_study_mines_only_what_the_first_has_not(

@@ -11,7 +11,6 @@ from xmrc.data.cache import Cache
 from xmrc.errors import DataError, SettingsError
 from xmrc.scoring.matrix import PairScore, Scores
 from xmrc.scoring.promotion import Decision
-from xmrc.search.cluster import ray_cluster
 from xmrc.search.corpora import study_corpora
 from xmrc.search.ledger import FINISHED, Ledger
 from xmrc.search.prepare import prepare
@@ -68,7 +67,7 @@ def test_the_promotion_set_is_known_by_its_content(load: Load, tmp_path: Path) -
         return set_of(prepared.promotion)
 
     assert content() == content("settings.training.seed=9")
-    assert content() != content("settings.data.limit=19")
+    assert content() != content("settings.data.limit=6")
     assert content("promotion.on=demo/test") not in {content(), content("search.seed=1")}
 
 
@@ -142,15 +141,14 @@ def test_what_cannot_be_compared_is_a_challenger_that_says_why(
 
 
 @pytest.fixture(scope="module")
-def outcomes(load: Load) -> tuple[Outcome, Outcome, Outcome]:
+def outcomes(cluster: None, load: Load) -> tuple[Outcome, Outcome, Outcome]:
     """A first study, a second one that learns nothing, and the first again, resumed."""
     console = Console(quiet=True)
     alone = ["name=second", "space=null", "search.trials=1", "search.sampler=random"]
     dull = load(*alone, "settings.training.learning_rate=1e-9")
-    with ray_cluster():
-        first = run_study(load(), resume=False, console=console)
-        second = run_study(dull, resume=False, console=console)
-        again = run_study(load(), resume=True, console=console)
+    first = run_study(load(), resume=False, console=console)
+    second = run_study(dull, resume=False, console=console)
+    again = run_study(load(), resume=True, console=console)
     return first, second, again
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import ray
-from ray_here import CPUS, cluster_here
+from ray_here import CPUS
 from rich.console import Console
 
 from xmrc.data.cache import Cache
@@ -65,12 +65,6 @@ class Search:
 @pytest.fixture(scope="module")
 def storage(tmp_path_factory):
     return tmp_path_factory.mktemp("trials")
-
-
-@pytest.fixture(scope="module")
-def cluster():
-    with cluster_here():
-        yield
 
 
 @pytest.fixture(scope="module")

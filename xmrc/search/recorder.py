@@ -139,6 +139,8 @@ class Recorder(tune.Callback):
         self._tracker.close()  # what it could not write is written again from the ledger
 
     def _end(self, trial: Trial, cause: str) -> None:
+        if trial.trial_id not in self._ledger.trials:  # lost before it could start
+            self.on_trial_start(0, [], trial)
         checkpoint = self._folders.best(trial.trial_id, self._metric)
         record = self._ledger.end(trial.trial_id, cause, checkpoint, time.time())
         self._tracker.end_trial(record.id, record.state, record.cause)
