@@ -156,6 +156,7 @@ def registry(outcome: Outcome) -> MlflowClient:
     return MlflowClient(f"sqlite:///{outcome.folder.parents[1] / 'mlflow.db'}")
 
 
+@pytest.mark.faults
 def test_the_best_trials_are_trained_again_and_the_median_is_registered(
     outcomes: tuple[Outcome, Outcome, Outcome],
 ) -> None:
@@ -173,6 +174,7 @@ def test_the_best_trials_are_trained_again_and_the_median_is_registered(
     assert left == {winner.median.id}
 
 
+@pytest.mark.faults
 def test_mlflow_has_the_confirmation_beside_the_trials(
     outcomes: tuple[Outcome, Outcome, Outcome],
 ) -> None:
@@ -190,6 +192,7 @@ def test_mlflow_has_the_confirmation_beside_the_trials(
     assert parent.data.metrics["confirmed_gxlt_f1_mean"] == pytest.approx(first.candidates[0].mean)
 
 
+@pytest.mark.faults
 def test_the_first_is_champion_and_one_that_does_not_beat_it_is_challenger(
     outcomes: tuple[Outcome, Outcome, Outcome],
 ) -> None:
