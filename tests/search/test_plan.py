@@ -84,10 +84,10 @@ def test_the_whole_plan(load, tmp_path):
     ]
 
 
-def test_nothing_is_started_or_written(load, tmp_path):
+def test_nothing_is_started_or_written(load, tmp_path, monkeypatch):
+    monkeypatch.setattr(ray, "init", lambda *_, **__: pytest.fail("a plan starts no Ray"))
     before = sorted(tmp_path.iterdir())
     plan(load())
-    assert not ray.is_initialized()
     assert sorted(tmp_path.iterdir()) == before
 
 
