@@ -110,6 +110,12 @@ def test_long_contexts_have_several_windows(load):
     assert windows(cut) > 192
 
 
+def test_what_is_scored_may_have_more_ids_than_what_is_trained_on(load):
+    printed = plan(load("space=null", "settings.data.scored_limit=20"))
+    assert "  train: demo/train: 48 examples, 12 question ids," in printed
+    assert f"  select: demo/dev: {20 * 4 * 4} examples, 20 question ids," in printed
+
+
 @pytest.mark.parametrize(
     ("override", "kind", "told"),
     [

@@ -18,6 +18,7 @@ from xmrc.settings import (
     PromotionSettings,
     RunSettings,
     Study,
+    reach,
     with_values,
 )
 
@@ -71,7 +72,8 @@ def read_corpora(
     data, base = settings.data, settings.base
     trained_on = sampled_languages(data)
     train = load_corpus(data.train, root=data.root, languages=trained_on, limit=data.limit)
-    select = load_corpus(data.select, root=data.root, languages=data.languages, limit=data.limit)
+    scored, scored_on = data.ids_scored, data.languages
+    select = load_corpus(data.select, root=data.root, languages=scored_on, limit=scored)
     from_corpus = None
     if base is not None and base.corpus is not None:
         from_corpus = load_corpus(
@@ -97,7 +99,7 @@ def read_unseen(key: str, unseen: FinalSettings, data: DataSettings) -> Corpus:
     """
     name, languages = unseen.corpus, unseen.languages or data.languages
     try:
-        corpus = load_corpus(name, root=data.root, languages=languages, limit=data.limit)
+        corpus = load_corpus(name, root=data.root, languages=languages, limit=data.ids_scored)
         check_answered(corpus)
         return across_languages(corpus)
     except DataError as error:
@@ -148,15 +150,14 @@ def scored_sets(corpora: Corpora) -> list[ScoredSet]:
 
 def widest(study: Study) -> RunSettings:
     """The settings with the largest ntl of the space: the data that every trial needs."""
-    return with_values(study.settings, {"data.ntl": max(ntl_values(study))})
+    sampled = "pairs" in reach(study, "data.sampling")
+    values = {"data.ntl": max(ntl_values(study)), "data.sampling": "pairs" if sampled else "none"}
+    return with_values(study.settings, values)
 
 
 def ntl_values(study: Study) -> set[int]:
     """The ntl that trials can have; the ends, of a range."""
-    domain = study.space.get("data.ntl")
-    if domain is None:
-        return {study.settings.data.ntl}
-    return {*domain.values, *([study.settings.data.ntl] if domain.when else [])}
+    return set(reach(study, "data.ntl"))
 
 
 def align_corpus(corpus: Corpus, data: DataSettings) -> int:

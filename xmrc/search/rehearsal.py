@@ -31,6 +31,7 @@ SHORT: dict[str, Any] = {
         "train": "demo/train",
         "select": "demo/dev",
         "limit": QUESTIONS,
+        "scored_limit": None,
         "max_length": 128,
         "max_question_tokens": 32,
         "stride": 16,

@@ -102,6 +102,7 @@ class DataSettings(Section):
     sampling: Literal["pairs", "none"] = "pairs"  # none: each question over its own context, all
     ntl: Annotated[int, Field(ge=0)] = 5  # target languages drawn for each question
     limit: Count | None = None  # question ids, those of lowest hash, the same in every language
+    scored_limit: Count | None = None  # of each set that is scored; null = limit
     max_length: Count = 384  # tokens of a window
     max_question_tokens: Count = 64  # tokens
     stride: Annotated[int, Field(ge=0)] = 128  # tokens that neighbouring windows share
@@ -113,6 +114,11 @@ class DataSettings(Section):
             among = f"must be one of the languages [{', '.join(self.languages)}]"
             raise broken("source_language", among, self.source_language)
         return self
+
+    @property
+    def ids_scored(self) -> int | None:
+        """Question ids of each set that is scored, None for all of them."""
+        return self.limit if self.scored_limit is None else self.scored_limit
 
     @model_validator(mode="after")
     def _windows_advance(self) -> Self:
