@@ -33,7 +33,6 @@ from xmrc.scoring.statistics import (
     shown_p,
 )
 from xmrc.scoring.tidy import EXAMPLES, read_examples
-from xmrc.search.findings import find_run
 from xmrc.search.folder import storage_path
 
 CHAMPION = "champion"  # where a study and its run in MLflow keep the evaluation of its best
@@ -61,12 +60,13 @@ def main() -> None:
 
 
 def _show_study(options: argparse.Namespace, console: Console) -> None:
+    # Drawing takes seconds to import, and comparing needs none of it.
+    from xmrc.search.findings import find_run
+    from xmrc.search.report import write_report
+
     folder = find_run(storage_path(options.storage), options.study)
     if options.out is not None:
         check_writable(options.out)
-    # Drawing takes seconds to import, and comparing needs none of it.
-    from xmrc.search.report import write_report
-
     page = write_report(folder, options.out)
     say(console, f"written to {page}, with its pictures as PNG files")
 

@@ -11,16 +11,13 @@ from xmrc.errors import SettingsError
 from xmrc.search.champion import best_trial, confirmed, description
 from xmrc.search.confirm import (
     POINT,
-    SEED,
-    Candidate,
     Points,
     candidate_row,
-    candidates,
     candidates_table,
-    distinct,
     fresh_seeds,
     keep_median,
 )
+from xmrc.search.confirmed import SEED, Candidate, candidates, distinct
 from xmrc.search.ledger import FAILED, FINISHED, STOPPED, Ledger, TrialRecord
 from xmrc.search.mining import _largest_ntl
 from xmrc.settings import Study, load_study

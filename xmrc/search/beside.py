@@ -42,7 +42,10 @@ class Beside:
 
 
 def systems(findings: Findings) -> dict[str, Ours | None]:
-    """Who of ours is each system: what the trials start from, or the best of those it names."""
+    """Who of ours is each system: what the trials start from, or the best of those it names.
+
+    A trial that won a confirmation is the best, and counts with its median seed.
+    """
     return {name: _ours(name, one, findings) for name, one in findings.study.expected.items()}
 
 
@@ -85,13 +88,14 @@ def read_scores(examples: Sequence[ExampleScore]) -> dict[tuple[str, str], float
 def _ours(name: str, system: ExpectedSystem, findings: Findings) -> Ours | None:
     if name == BASE and not system.where:
         return Ours(None, read_scores(findings.start)) if findings.start else None
-    ranking, settings = findings.ranking, findings.study.settings
-    trial = next((one for one in ranking if _is_one(one, system.where, settings)), None)
+    standing, settings = findings.standing, findings.study.settings
+    trial = next((one for one in standing if _is_one(one, system.where, settings)), None)
     if trial is None:
         return None
-    if trial is ranking[0] and findings.champion:
+    if trial is findings.best and findings.champion:
         return Ours(trial.number, read_scores(findings.champion))
-    evaluation = best_evaluation(trial, findings.metric)
+    reader = findings.reader if trial is findings.best else trial
+    evaluation = best_evaluation(reader, findings.metric)
     return Ours(trial.number, {(name, MEAN): value for name, value in evaluation.items()})
 
 

@@ -14,7 +14,7 @@ from xmrc.plots import gxlt_difference_heatmap, gxlt_heatmap
 from xmrc.scoring.matrix import Scores
 from xmrc.scoring.metrics import exact_match
 from xmrc.scoring.predictions import Prediction
-from xmrc.search.confirm import SEED, Candidate
+from xmrc.search.confirmed import SEED, Candidate
 from xmrc.search.finals import titled
 from xmrc.search.folder import CHAMPION, StudyFolder
 from xmrc.search.ledger import Ledger, TrialRecord

@@ -8,14 +8,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
-from statistics import fmean, stdev
 from typing import Any
 
 from ray.tune import TuneConfig
 from rich.table import Table
 
 from xmrc.search.checkpoints import TrialFolders
-from xmrc.search.ledger import FINISHED, Ledger, TrialRecord
+from xmrc.search.confirmed import (
+    CONFIRMED,
+    SEED,
+    Candidate,
+    candidates,
+    distinct,
+    without_seed,
+)
+from xmrc.search.ledger import Ledger, TrialRecord
 from xmrc.search.progress import shown_values
 from xmrc.search.recorder import CONFIRMATION, Recorder, replay
 from xmrc.search.resources import Fit
@@ -25,36 +32,7 @@ from xmrc.search.tuning import POINT, by_id, run_tuner
 from xmrc.settings import ConfirmSettings, Study
 from xmrc.tracking.tracker import Tracker
 
-CONFIRM, LEDGER = "confirm", "confirm.json"
-SEED = "training.seed"
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """One of the best trials, and its trainings with fresh seeds that went to their end."""
-
-    trial: TrialRecord
-    seeds: tuple[TrialRecord, ...]  # at least one, worst first
-
-    @property
-    def scores(self) -> list[float]:
-        """The best score of each seed on the selection set, 0 to 100, lowest first."""
-        return [record.best for record in self.seeds if record.best is not None]
-
-    @property
-    def mean(self) -> float:
-        """What the candidates are compared by."""
-        return fmean(self.scores)
-
-    @property
-    def deviation(self) -> float | None:
-        """The sample's standard deviation; None for a single seed."""
-        return stdev(self.scores) if len(self.seeds) > 1 else None
-
-    @property
-    def median(self) -> TrialRecord:
-        """The seed in the middle, the lower of two: neither lucky nor unlucky."""
-        return self.seeds[(len(self.seeds) - 1) // 2]
+CONFIRM = "confirm"  # the folder of the trainings
 
 
 @dataclass(frozen=True)
@@ -81,7 +59,7 @@ def confirm(
 
     Errors: KeyboardInterrupt if Ray Tune was interrupted, NoTrialError if no training finished.
     """
-    study, path = run.study, run.folder.path / LEDGER
+    study, path = run.study, run.folder.path / CONFIRMED
     best = distinct(ledger.ranking)[: settings.top]
     seeds = fresh_seeds(study, best, settings.seeds)
     points = Points({record.number: record.values for record in best}, seeds)
@@ -98,14 +76,6 @@ def confirm(
     return found
 
 
-def distinct(ranking: Sequence[TrialRecord]) -> list[TrialRecord]:
-    """The trials but for those that differ from a better one in their seed at most."""
-    found: dict[str, TrialRecord] = {}
-    for record in ranking:
-        found.setdefault(repr(sorted(_without_seed(record.values).items())), record)
-    return list(found.values())
-
-
 def fresh_seeds(study: Study, best: Sequence[TrialRecord], count: int) -> list[int]:
     """Seeds that follow from `search.seed` and that none of the best was trained with."""
     usual = study.settings.training.seed
@@ -115,22 +85,9 @@ def fresh_seeds(study: Study, best: Sequence[TrialRecord], count: int) -> list[i
     return [seed for seed in drawn if seed not in used][:count]
 
 
-def candidates(best: Sequence[TrialRecord], trained: Sequence[TrialRecord]) -> list[Candidate]:
-    """What became of the best trials, highest mean first; of equals the better trial."""
-    done = [record for record in trained if record.state == FINISHED and record.best is not None]
-    done = sorted(done, key=lambda record: (record.best, -record.number))
-    found = []
-    for trial in best:
-        own = _without_seed(trial.values)
-        seeds = tuple(record for record in done if _without_seed(record.values) == own)
-        if seeds:
-            found.append(Candidate(trial, seeds))
-    return sorted(found, key=lambda one: -one.mean)
-
-
 def keep_median(folder: Path, metric: str, winner: Candidate) -> None:
     """Delete the checkpoints of every training but the one that is registered."""
-    ledger, folders = Ledger.open(folder / LEDGER, metric), TrialFolders(folder, CONFIRM)
+    ledger, folders = Ledger.open(folder / CONFIRMED, metric), TrialFolders(folder, CONFIRM)
     for record in ledger.ended:
         if record.id != winner.median.id and record.checkpoint is not None:
             folders.discard(record.id)
@@ -144,7 +101,7 @@ def candidates_table(found: Sequence[Candidate], metric: str) -> Table:
     for one in found:
         spread = "–" if one.deviation is None else f"{one.deviation:.2f}"
         numbers = (f"{one.mean:.2f}", spread, f"{one.scores[0]:.2f}", f"{one.scores[-1]:.2f}")
-        settings = shown_values(dict(_without_seed(one.trial.values)))
+        settings = shown_values(dict(without_seed(one.trial.values)))
         table.add_row(str(one.trial.number), settings, str(len(one.seeds)), *numbers)
     return table
 
@@ -153,7 +110,7 @@ def candidate_row(one: Candidate, metric: str) -> dict[str, object]:
     """One candidate as a row of a file."""
     return {
         "trial": one.trial.number,
-        **_without_seed(one.trial.values),
+        **without_seed(one.trial.values),
         "seeds": len(one.seeds),
         f"{metric}_mean": one.mean,
         f"{metric}_sd": one.deviation,
@@ -193,7 +150,3 @@ def _publish(tracker: Tracker, found: Sequence[Candidate], metric: str) -> None:
     winner = found[0]
     summary = {"mean": winner.mean, "sd": winner.deviation}
     tracker.log_metrics({f"confirmed_{metric}_{name}": value for name, value in summary.items()})
-
-
-def _without_seed(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in values.items() if key != SEED}

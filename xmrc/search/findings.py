@@ -7,6 +7,7 @@ from pathlib import Path
 from xmrc.errors import DataError, SettingsError
 from xmrc.scoring.predictions import ExampleScore
 from xmrc.scoring.tidy import EXAMPLES, read_examples
+from xmrc.search.confirmed import SEED, Candidate, Confirmation, read_confirmation
 from xmrc.search.folder import CHAMPION, LEDGER, SETTINGS, START
 from xmrc.search.ledger import Ledger, TrialRecord
 from xmrc.settings import Study, load_study
@@ -20,6 +21,7 @@ class Findings:
     ledger: Ledger
     start: Sequence[ExampleScore]  # by what the trials start from
     champion: Sequence[ExampleScore]  # by the best of them
+    confirmation: Confirmation | None  # None: not begun, or not asked for
 
     @property
     def metric(self) -> str:
@@ -28,8 +30,34 @@ class Findings:
 
     @property
     def ranking(self) -> list[TrialRecord]:
-        """The trials that have reported, best first."""
+        """The trials that have reported, best first by the search's own scores."""
         return self.ledger.ranking
+
+    @property
+    def winner(self) -> Candidate | None:
+        """The winner of the confirmation, once that is over."""
+        return self.confirmation.winner if self.confirmation else None
+
+    @property
+    def best(self) -> TrialRecord:
+        """The trial that has won: the confirmation where there is one, else the search."""
+        return self.winner.trial if self.winner else self.ranking[0]
+
+    @property
+    def reader(self) -> TrialRecord:
+        """The training that stands for the best: its median seed, else the trial itself."""
+        return self.winner.median if self.winner else self.best
+
+    @property
+    def reader_name(self) -> str:
+        """What `champion` is called in tables and pictures."""
+        name = f"trial {self.best.number}"
+        return f"{name}, seed {self.reader.values[SEED]}" if self.winner else name
+
+    @property
+    def standing(self) -> list[TrialRecord]:
+        """The ranking, but for the winner of a confirmation, which comes first."""
+        return [self.best, *(record for record in self.ranking if record is not self.best)]
 
 
 def find_run(root: Path, name: str) -> Path:
@@ -54,7 +82,8 @@ def read_findings(folder: Path) -> Findings:
     ledger = Ledger.open(folder / LEDGER, study.search.metric)
     if not ledger.ranking:
         raise DataError(f"{folder / LEDGER}: no trial has reported a score yet")
-    return Findings(study, ledger, _read(folder / START), _read(folder / CHAMPION))
+    readings = _read(folder / START), _read(folder / CHAMPION)
+    return Findings(study, ledger, *readings, read_confirmation(folder, study, ledger))
 
 
 def _read(folder: Path) -> list[ExampleScore]:

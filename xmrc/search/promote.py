@@ -16,7 +16,7 @@ from xmrc.learning.worker import WorkerResources
 from xmrc.scoring.files import read_scores, write_scores
 from xmrc.scoring.matrix import Scores
 from xmrc.scoring.promotion import Decision, promotion
-from xmrc.search.confirm import SEED, Candidate
+from xmrc.search.confirmed import SEED, Candidate
 from xmrc.search.folder import CHAMPION, PROMOTION
 from xmrc.search.ledger import TrialRecord
 from xmrc.search.prepare import FrozenCorpus, Prepared

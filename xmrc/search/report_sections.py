@@ -21,9 +21,10 @@ ENOUGH = 50  # trials for an importance that is more than a hint
 
 def best(findings: Findings, out: Path) -> Section:
     """The best trial's settings, and its scores beside those of what it started from."""
-    section = Section("Best", tables=[report_tables.scores_table(findings)])
-    if findings.ranking[0].values:
-        section.tables.insert(0, report_tables.settings_table(findings.ranking[0]))
+    words, scores = report_tables.choice(findings), report_tables.scores_table(findings)
+    section = Section("Best", words, [scores])
+    if findings.best.values:
+        section.tables.insert(0, report_tables.settings_table(findings.best))
     return section
 
 
@@ -41,8 +42,8 @@ def printed(findings: Findings, out: Path) -> Section:
 
 
 def trials(findings: Findings, out: Path) -> Section:
-    """Every trial, the best first."""
-    words = "Best first; a click on a heading sorts by it."
+    """Every trial, the best of the search first."""
+    words = "Best of the search first; a click on a heading sorts by it."
     return Section("Trials", [words], [report_tables.trials_table(findings)])
 
 
@@ -110,6 +111,7 @@ def languages(findings: Findings, out: Path) -> Section:
     section = Section("Languages")
     draw = _Pictures(section, out, half=True)
     read = {"start": findings.start, "best": findings.champion}
+    names = {"start": "the start", "best": findings.reader_name}
     scores = {name: summarise(examples) for name, examples in read.items() if examples}
     for metric in ("f1", "em"):
         shown = metric.upper()
@@ -117,20 +119,20 @@ def languages(findings: Findings, out: Path) -> Section:
         if len(tables) == len(read):
             draw(
                 f"gxlt-{metric}-difference",
-                f"{shown}, the best trial less what it started from.",
+                f"{shown}, {names['best']} less what it started from.",
                 gxlt_difference_heatmap,
                 tables["best"],
                 tables["start"],
-                title="best less start",
+                title=f"{names['best']} less start",
                 metric=shown,
             )
         for name, table in reversed(tables.items()):
             draw(
                 f"gxlt-{metric}-{name}",
-                f"{shown} of the {'best trial' if name == 'best' else 'start of all trials'}.",
+                f"{shown} of {names[name]}{'' if name == 'best' else ' of all trials'}.",
                 gxlt_heatmap,
                 table,
-                title=name,
+                title=names[name],
                 metric=shown,
             )
     return section
@@ -140,8 +142,8 @@ def learned(findings: Findings, out: Path) -> Section:
     """c_kl, w, losses over the epochs."""
     section = Section("Training")
     draw = _Pictures(section, out)
-    panels = curve_panels(findings.ranking)
-    weights = weight_panel(findings.ranking)
+    panels = curve_panels(findings.standing)
+    weights = weight_panel(findings.standing)
     if "c_kl" in panels:
         caption = "c_kl, the coefficient of the distillation: means since the last evaluation."
         draw("c_kl", caption, draw_curves, [panels.pop("c_kl")], EPOCHS)
@@ -158,7 +160,7 @@ def learned(findings: Findings, out: Path) -> Section:
 def ranks(findings: Findings, out: Path) -> Section:
     """Where the right answers stand among the n best, and what that says."""
     section = Section("Ranks")
-    read = {"start": findings.start, "best": findings.champion}
+    read = {"start": findings.start, findings.reader_name: findings.champion}
     shown = {name: examples for name, examples in read.items() if examples}
     if not shown:
         return section

@@ -7,6 +7,7 @@ from xmrc.page import Cell, Table, difference, number, words
 from xmrc.scoring.matrix import summarise
 from xmrc.scoring.predictions import RANKS, ExampleScore, rank_histogram
 from xmrc.search.beside import Beside
+from xmrc.search.confirmed import SEED, Candidate
 from xmrc.search.effects import best_evaluation, labels
 from xmrc.search.findings import Findings
 from xmrc.search.ledger import FAILED, STOPPED, TrialRecord
@@ -16,17 +17,37 @@ from xmrc.settings.expected import BASE, METRICS
 
 def tiles(findings: Findings) -> dict[str, str]:
     """A few numbers for those who read no further."""
-    best, records = findings.ranking[0], list(findings.ledger.trials.values())
-    assert best.best is not None
+    winner, records = findings.winner, list(findings.ledger.trials.values())
+    score = winner.mean if winner else findings.best.best
+    assert score is not None, "a ranked trial has a score"
+    seeds = f", mean of {_seeds(winner)}" if winner else ""
     states = Counter(record.state for record in records)
-    shown = {f"{findings.metric}, trial {best.number}": f"{best.best:.1f}"}
+    shown = {f"{findings.metric}, trial {findings.best.number}{seeds}": f"{score:.1f}"}
     if findings.start:
         before = summarise(findings.start).metrics[findings.metric]
-        shown["over the start"] = difference(best.best - before).text
+        shown["over the start"] = difference(score - before).text
     shown["trials"] = str(len(records))
     shown |= {state: str(states[state]) for state in (STOPPED, FAILED) if states[state]}
     shown["of training in all"] = clock(sum(record.seconds for record in records))
     return shown
+
+
+def choice(findings: Findings) -> list[str]:
+    """Which trial has won and why, where a confirmation has a say in it."""
+    winner, first, metric = findings.winner, findings.ranking[0], findings.metric
+    if findings.confirmation is None:
+        return []
+    if winner is None:
+        return [f"The confirmation is not over; trial {first.number} is the best of the search."]
+    spread = "" if winner.deviation is None else f" ± {winner.deviation:.2f}"
+    won = (
+        f"Trial {winner.trial.number} won: its mean over {_seeds(winner)}, {metric} "
+        f"{winner.mean:.2f}{spread}, is the best of the trials that were trained again. It is "
+        f"shown by its median seed, {winner.median.values[SEED]}."
+    )
+    if first is winner.trial:
+        return [won, f"The search itself had it first, too, with {first.best:.2f}."]
+    return [won, f"The search itself had trial {first.number} first, with {first.best:.2f}."]
 
 
 def settings_table(trial: TrialRecord) -> Table:
@@ -37,9 +58,8 @@ def settings_table(trial: TrialRecord) -> Table:
 
 def scores_table(findings: Findings) -> Table:
     """Every metric of the best trial beside the start, as far as they were read."""
-    trial = findings.ranking[0]
     before = summarise(findings.start).metrics if findings.start else {}
-    after = best_evaluation(trial, findings.metric)
+    after = best_evaluation(findings.reader, findings.metric)
     if findings.champion:
         after = dict(summarise(findings.champion).metrics)
     rows = []
@@ -47,30 +67,36 @@ def scores_table(findings: Findings) -> Table:
         start, best = before.get(name), after[name]
         change = None if start is None else best - start
         rows.append([words(name), number(start), number(best), difference(change)])
-    headings = ["metric", "start", f"trial {trial.number}", "difference"]
+    headings = ["metric", "start", findings.reader_name, "difference"]
     return Table(
         headings, rows, caption=f"Scores on {findings.study.settings.data.select}, 0 to 100"
     )
 
 
 def trials_table(findings: Findings) -> Table:
-    """A row for each trial, the best first, those that have no score last."""
-    ranking, metric = findings.ranking, findings.metric
-    records = ranking + [one for one in findings.ledger.trials.values() if one not in ranking]
+    """A row for each trial, best of the search first, those that have no score last.
+
+    Those that were trained again have the mean over their fresh seeds, too.
+    """
+    ranking, records = findings.ranking, list(findings.ledger.trials.values())
+    records = ranking + [one for one in records if one not in ranking]
     keys = list(dict.fromkeys(key for one in records for key in one.values))
-    short = labels(keys)
+    short, again = labels(keys), findings.confirmation
+    means = {one.trial.id: one.mean for one in again.candidates} if again else {}
     rows = [
         [
             number(one.number, "{:d}"),
             number(one.best),
+            *([number(means.get(one.id), "{:.2f}")] if means else []),
             *(_value(one, key) for key in keys),
-            words(f"{one.state}: {one.cause}" if one.state == FAILED else one.state),
+            words(_state(one, findings)),
             number(one.history[-1]["epoch"] if one.history else None, "{:.3g}"),
             Cell(clock(one.seconds), one.seconds),
         ]
         for one in records
     ]
-    headings = ["trial", metric, *(short[key] for key in keys), "state", "epochs", "time"]
+    scores = [findings.metric, *(["mean of fresh seeds"] if means else [])]
+    headings = ["trial", *scores, *(short[key] for key in keys), "state", "epochs", "time"]
     return Table(headings, rows, sorted_by=1)
 
 
@@ -129,6 +155,18 @@ def rank_shares(examples: Sequence[ExampleScore]) -> list[float]:
     """Of all questions, how many have their first right answer at rank 1, 2, ..., in percent."""
     counts = zip(*rank_histogram(examples).values(), strict=True)
     return [100 * sum(count) / len(examples) for count in counts]
+
+
+def _state(trial: TrialRecord, findings: Findings) -> str:
+    if trial.state == FAILED:
+        return f"{trial.state}: {trial.cause}"
+    won = findings.winner is not None and trial is findings.best
+    return f"{trial.state}, won the confirmation" if won else trial.state
+
+
+def _seeds(one: Candidate) -> str:
+    count = len(one.seeds)
+    return f"{count} fresh seed{'s' if count > 1 else ''}"
 
 
 def _value(trial: TrialRecord, key: str) -> Cell:

@@ -16,7 +16,8 @@ from xmrc.scoring.matrix import Scores
 from xmrc.search.base import check_given_base, find_start
 from xmrc.search.champion import Champion, Winner, best_trial, confirmed, crown
 from xmrc.search.cluster import check_shared, ray_cluster
-from xmrc.search.confirm import Candidate, confirm, keep_median
+from xmrc.search.confirm import confirm, keep_median
+from xmrc.search.confirmed import Candidate
 from xmrc.search.corpora import study_corpora
 from xmrc.search.finals import FinalScores, score_finals, titled
 from xmrc.search.folder import CHAMPION, START, StudyFolder, latest_folder, new_folder, storage_root
