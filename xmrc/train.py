@@ -14,7 +14,7 @@ def main() -> None:
     parser.add_argument("--resume", action="store_true", help="go on with the last run of it")
     options = parser.parse_args()
     alone = ["space=null", "search.trials=1", "search.start_from=[]", "search.scheduler=none"]
-    alone += ["search.confirm=null"]
+    alone += ["search.confirm=null", "promotion={}"]
     study = load_study(options.space, [*options.overrides, *alone])
     study = study.model_copy(update={"name": f"{study.name}-train"})
     console = Console()

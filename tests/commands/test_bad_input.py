@@ -59,10 +59,28 @@ def said(tmp_path, monkeypatch, capsys):
         ("settings.data.ntl=many", ["settings.data.ntl", "many"]),
         ("settings.objective.distill={temperature: 0}", ["temperature", "greater than 0", "0"]),
         ("settings.objective.distill={coefficient: mapp}", ["coefficient", "map", "mapp"]),
+        ("settings.objective.distill={temperature: -2}", ["temperature", "greater than 0", "-2"]),
+        (
+            "settings.objective.distill={coefficient: true}",
+            ["coefficient", "number", "map", "true"],
+        ),
         ("settings.objective.alpha=1.5", ["settings.objective.alpha", "1", "1.5"]),
+        ("settings.objective.alpha=-0.1", ["settings.objective.alpha", "0", "-0.1"]),
         ("settings.objective.candidates.size=0", ["candidates.size", "1", "0"]),
         ("settings.objective.contrast.negatives=0", ["contrast.negatives", "1", "0"]),
         ("settings.objective.contrast.tau=0", ["contrast.tau", "greater than 0", "0"]),
+        ("settings.objective.contrast.tau=-1", ["contrast.tau", "greater than 0", "-1"]),
+        ("space={data.train: {choice: [xquad]}}", ["space.data.train", "read once", "[xquad]"]),
+        (
+            "space={objective.contrast.tau: {float: [1, 2]}}",
+            ["space.objective.contrast.tau", "objective.alpha", "above 0", "[1.0, 2.0]"],
+        ),
+        (
+            "search.start_from=[{data.train: xquad}]",
+            ["search.start_from[0].data.train", "data.ntl"],
+        ),
+        ("promotion.max_language_drop=2", ["promotion.max_language_drop", "search.confirm", "2"]),
+        ("storage=s3://bucket/runs", ["storage", "folder", "s3://bucket/runs"]),
         ("space={data.colour: {int: [1, 2]}}", ["data.colour"]),
         (
             "space={data.ntl: {int: [0, 1], when: {data.colour: 1}}}",

@@ -137,7 +137,11 @@ def test_a_study_is_frozen_and_travels(study_file):
         ("name=..", "name must be at most 100 letters"),
         ("name=null", "name must be at most 100 letters"),
         ("tracking.register_as='a:b'", "tracking.register_as must be at most 100 letters"),
+        ("storage=s3://bucket/runs", "storage must be a folder (which all nodes of a cluster see), got s3://bucket/runs"),
         # several keys at once
+        ("search.sampler=grid", "search.start_from must be empty where sampler is grid: every point is tried, got [{"),
+        ("promotion.alpha=0.01", "promotion.alpha must be left out where search.confirm is null: nothing is compared, got 0.01"),
+        ("promotion.on=demo/test", "promotion.on must be left out where search.confirm is null: nothing is compared, got demo/test"),
         ("settings.data.languages=[en, de, en]", "settings.data.languages must name each language once, got [en, de, en]"),
         ("settings.data.source_language=fr", "settings.data.source_language must be one of the languages [en, no, de], got fr"),
         ("settings.data.stride=316", "settings.data.stride must be less than max_length - max_question_tokens - 4 = 316, got 316"),
@@ -254,12 +258,11 @@ def test_folders_of_models_are_absolute_and_hub_ids_are_left(study_file, monkeyp
 
 
 VALID = st.fixed_dictionaries(
-    {},
+    {"settings.data.languages": st.sampled_from([["no", "en"], ["en", "no", "on", "y"]])},
     optional={
         "name": st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,20}", fullmatch=True),
         "storage": st.text(min_size=1),
         "settings.encoder": st.text(min_size=1).filter(lambda name: "\0" not in name),
-        "settings.data.languages": st.sampled_from([["en"], ["no", "en"], ["en", "on", "y"]]),
         "settings.data.ntl": st.integers(0, 9),
         "settings.data.limit": st.none() | st.integers(1, 2**31 - 1),
         "settings.objective.distill": st.just({"temperature": 3}),
@@ -273,7 +276,7 @@ VALID = st.fixed_dictionaries(
                 {"log_int": [1, 9]},
                 {"int": [1, 9], "when": {"data.ntl": [1, 2]}},
                 {"choice": [1, 9], "when": {"training.clip": [None], "data.ntl": 1}},
-                {"choice": [1, 9], "when": {"base.languages": [["en"], None]}},
+                {"choice": [1, 9], "when": {"data.languages": [["en"], ["no", "en"]]}},
             ]
         ),
         "tracking.uri": st.none() | st.text(min_size=1),
@@ -289,7 +292,7 @@ def test_a_written_study_reads_back_as_itself(same_file, values):
         for key, choices in {
             "data.ntl": [1, 2],
             "training.clip": [None, 1.0],
-            "base.languages": [None, ["en"]],
+            "data.languages": [["no", "en"], ["en"]],
         }.items()
     }
     study = with_set(same_file, values | needed)

@@ -97,22 +97,85 @@ def test_numbers_may_be_written_whole(load, kind):
         ("{data.languages: {choice: [[en], [de]]}}", "space.data.languages cannot be [de]: settings.data.source_language must be one of the languages [de], got en"),
         ("{data.languages: {choice: [en]}}", "space.data.languages must be a list, got en"),
         # its condition
-        ("{data.ntl: {int: [1, 2], when: {data.limit: 3}}}", "space.data.ntl.when.data.limit must be a key of the space (data.ntl)"),
+        ("{data.ntl: {int: [1, 2], when: {training.epochs: 3}}}", "space.data.ntl.when.training.epochs must be a key of the space (data.ntl)"),
         ("{data.ntl: {int: [1, 2], when: {nothing: 3}}}", "space.data.ntl.when.nothing must be a key of the space (data.ntl)"),
         ("{data.ntl: {int: [1, 2], when: 3}}", "space.data.ntl.when must be a mapping of keys to values, got 3"),
-        ("{data.ntl: {int: [1, 2], when: {data.limit: []}}}", "space.data.ntl.when.data.limit must not be empty, got []"),
-        ("{data.ntl: {int: [1, 2], when: {data.limit: 30}}, data.limit: {choice: [10, 20]}}", "space.data.ntl.when.data.limit must be in choice [10, 20], got 30"),
-        ("{data.ntl: {int: [1, 2], when: {data.limit: true}}, data.limit: {int: [1, 20]}}", "space.data.ntl.when.data.limit must be in int [1, 20], got true"),
+        ("{data.ntl: {int: [1, 2], when: {training.epochs: []}}}", "space.data.ntl.when.training.epochs must not be empty, got []"),
+        ("{data.ntl: {int: [1, 2], when: {training.epochs: 30}}, training.epochs: {choice: [10, 20]}}", "space.data.ntl.when.training.epochs must be in choice [10, 20], got 30"),
+        ("{data.ntl: {int: [1, 2], when: {training.epochs: true}}, training.epochs: {int: [1, 20]}}", "space.data.ntl.when.training.epochs must be in int [1, 20], got true"),
         ("{data.ntl: {int: [1, 2], when: {training.clip: 2}}, training.clip: {float: [1, 3]}}", "space.data.ntl.when.training.clip must be drawn from a choice or whole numbers, not float [1.0, 3.0]"),
         ("{data.ntl: {int: [1, 2], when: {data.ntl: 1}}}", "space.data.ntl.when goes round in a circle: data.ntl on data.ntl"),
-        ("{data.ntl: {int: [1, 2], when: {data.limit: 1}}, data.limit: {int: [1, 2], when: {data.ntl: 1}}}", "goes round in a circle: "),
-        ("{data.ntl: {choice: [1, 2]}, data.limit: {int: [1, 2], when: {data.ntl: 1}}, training.seed: {int: [1, 2], when: {data.limit: 1, data.ntl: 2}}}", "space.training.seed.when can never hold: no data.ntl fits all of it"),
+        ("{data.ntl: {int: [1, 2], when: {training.epochs: 1}}, training.epochs: {int: [1, 2], when: {data.ntl: 1}}}", "goes round in a circle: "),
+        ("{data.ntl: {choice: [1, 2]}, training.epochs: {int: [1, 2], when: {data.ntl: 1}}, training.seed: {int: [1, 2], when: {training.epochs: 1, data.ntl: 2}}}", "space.training.seed.when can never hold: no data.ntl fits all of it"),
     ],
 )  # fmt: skip
 def test_a_space_that_does_not_fit_names_its_key(error_of, space, error):
     said = error_of(space)
     assert said.startswith("space.")
     assert error in said
+
+
+@pytest.mark.parametrize(
+    ("key", "domain", "reason"),
+    [
+        ("encoder", "choice [demo, scratch]", "every trial starts from the same encoder"),
+        ("encoder_config.layers", "int [1, 2]", "every trial starts from the same encoder"),
+        ("base.epochs", "int [1, 2]", "every trial starts from the same base"),
+        ("start_from_base", "choice [true, false]", "every trial starts from the same reader"),
+        ("data.root", "choice [null, /corpora]", "corpora are read once, for all trials"),
+        ("data.train", "choice [xquad, demo/train]", "corpora are read once, for all trials"),
+        ("data.select", "choice [mlqa/dev, demo/dev]", "trials are compared on the same questions"),
+        ("data.limit", "log_int [10, 20]", "corpora are read once, for all trials"),
+        ("data.scored_limit", "log_int [10, 20]", "corpora are read once, for all trials"),
+        ("data.allow_overlap", "choice [false, true]", "corpora are read once, for all trials"),
+    ],
+)
+def test_what_all_trials_share_is_not_searched(error_of, key, domain, reason):
+    kind, values = domain.split(" ", 1)
+    sizes = ("settings.encoder=scratch", "settings.encoder_config={}")
+    overrides = sizes if key.startswith("encoder_config") else ()
+    said = error_of(f"{{{key}: {{{kind}: {values}}}}}", *overrides)
+    assert said == f"space.{key} must be left out: {reason}, got {domain}"
+
+
+CANDIDATES, CONTRAST = "objective.candidates", "objective.contrast"
+NTL, SPAN, ALPHA = "data.ntl", "objective.span", "objective.alpha"
+
+
+@pytest.mark.parametrize(
+    ("key", "domain", "switch", "off", "on", "words"),
+    [
+        (f"{CANDIDATES}.size", "int [1, 20]", SPAN, "ce", "mml", "one of mml, hard_em, hl"),
+        (f"{CANDIDATES}.weights", "choice [slot, type]", SPAN, "mml", "hl", "hl"),
+        (f"{CANDIDATES}.gold_floor", "float [0.1, 0.5]", SPAN, "hard_em", "hl", "hl"),
+        (f"{CONTRAST}.tau", "float [1.0, 2.0]", ALPHA, 0.0, 0.5, "above 0"),
+        (f"{CONTRAST}.negatives", "int [1, 2]", ALPHA, 0.0, 0.5, "above 0"),
+        (TEMPERATURE, "float [1.0, 2.0]", COEFFICIENT, 0.0, 1.0, "above 0, or map"),
+        ("objective.distill.k", "int [5, 10]", COEFFICIENT, 1.0, "map", "map"),
+        ("data.ntl", "int [0, 2]", "data.sampling", "none", "pairs", "pairs"),
+        ("data.languages", "choice [[en], [en, de]]", "data.sampling", "none", "pairs", "pairs"),
+        ("data.source_language", "choice [en, de]", NTL, 0, 1, "above 0"),
+        ("data.sampling", "choice [pairs, none]", NTL, 0, 1, "above 0"),
+    ],
+)
+def test_a_key_that_changes_no_trial_is_refused(
+    load, error_of, key, domain, switch, off, on, words
+):
+    kind, values = domain.split(" ", 1)
+    entry = f"{key}: {{{kind}: {values}}}"
+    assert error_of(f"{{{entry}}}", f"settings.{switch}={off}") == (
+        f"space.{key} changes nothing unless {switch} can be {words}, got {domain}"
+    )
+    load(f"{{{entry}}}", f"settings.{switch}={on}")
+    load(f"{{{entry}, {switch}: {{choice: [{off}, {on}]}}}}", f"settings.{switch}={off}")
+
+
+def test_languages_are_searched_among_those_that_are_read(load, error_of):
+    assert error_of("{data.languages: {choice: [[en, de], [en, fr]]}}") == (
+        "space.data.languages must be among settings.data.languages [en, de, es], which are read, "
+        "got [en, fr]"
+    )
+    load("{data.languages: {choice: [[en, de], [es, en]]}}")
 
 
 def test_values_are_tried_together(load, error_of):
@@ -125,9 +188,9 @@ def test_values_are_tried_together(load, error_of):
 
 
 def test_a_value_is_tried_where_its_condition_holds(load, error_of):
-    space = "{training.batch_size: {int: [1, 2]}, data.ntl: {choice: [1, 2], when: {training.batch_size: 2}}, data.limit: {int: [%d, 9], when: {data.ntl: 2}}}"
+    space = "{training.batch_size: {int: [1, 2]}, data.ntl: {choice: [1, 2], when: {training.batch_size: 2}}, training.epochs: {int: [%d, 9], when: {data.ntl: 2}}}"
     load(space % 1)
-    assert "space.data.limit must be at least 1, got 0" in error_of(space % 0)
+    assert "space.training.epochs must be at least 1, got 0" in error_of(space % 0)
 
 
 def test_cross_entropy_is_a_coefficient_of_nothing(load, error_of):
@@ -141,7 +204,7 @@ def test_cross_entropy_is_a_coefficient_of_nothing(load, error_of):
 @pytest.mark.parametrize(
     ("start_from", "error"),
     [
-        ("[{data.ntl: 1}, {data.limit: 3}]", f"search.start_from[1].data.limit must be a key of the space (data.ntl, {COEFFICIENT}, objective.distill.variant)"),
+        ("[{data.ntl: 1}, {training.epochs: 3}]", f"search.start_from[1].training.epochs must be a key of the space (data.ntl, {COEFFICIENT}, objective.distill.variant)"),
         ("[{data.ntl: 7}]", "search.start_from[0].data.ntl must be in int [1, 6], got 7"),
         ("[{data.ntl: 2.0}]", "search.start_from[0].data.ntl must be in int [1, 6], got 2.0"),
         ("[{objective.distill.variant: first_hit}]", "search.start_from[0].objective.distill.variant must stand beside its condition {objective.distill.coefficient: [map]}"),
@@ -155,7 +218,7 @@ def test_a_starting_point_lies_in_the_space(load, error_of, start_from, error):
 
 
 def test_the_order_follows_conditions_and_then_the_file(load):
-    names = ["data.ntl", "data.limit", "training.seed", "training.batch_size"]
+    names = ["data.ntl", "training.epochs", "training.seed", "training.batch_size"]
     when = {"data.ntl": "training.seed", "training.seed": "training.batch_size"}
     for order in itertools.permutations(names):
         domains = (

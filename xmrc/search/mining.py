@@ -5,11 +5,9 @@ with the same base and corpus has mined.
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import reduce
 from itertools import product
-from typing import Any
 
 import numpy as np
 import tokenizers
@@ -28,7 +26,7 @@ from xmrc.search.corpora import ntl_values
 from xmrc.search.folder import StudyFolder
 from xmrc.search.prepare import Prepared, checkpoint_hash, trial_job
 from xmrc.search.progress import clock
-from xmrc.settings import OVER_CANDIDATES, WINDOW_KEYS, RunSettings, Study, with_values
+from xmrc.settings import OVER_CANDIDATES, WINDOW_KEYS, RunSettings, Study, reach, with_values
 
 
 @dataclass(frozen=True)
@@ -52,7 +50,7 @@ class Mined:
 
 def needs_candidates(study: Study) -> bool:
     """Whether any trial's span loss is one over Z."""
-    return any(span in OVER_CANDIDATES for span in _reach(study, "objective.span"))
+    return any(span in OVER_CANDIDATES for span in reach(study, "objective.span"))
 
 
 def find_candidates(
@@ -85,12 +83,12 @@ def find_candidates(
 
 def largest_size(study: Study) -> int:
     """The most spans of a window that a trial can ask for."""
-    return int(max(_reach(study, "objective.candidates.size")))
+    return int(max(reach(study, "objective.candidates.size")))
 
 
 def mining_jobs(study: Study, prepared: Prepared, base: str, threads: int) -> Iterator[TrainingJob]:
     """What together has the windows of every trial, to be read by the base."""
-    for values in product(*(_reach(study, key) for key in WINDOW_KEYS)):
+    for values in product(*(reach(study, key) for key in WINDOW_KEYS)):
         try:
             settings = with_values(study.settings, dict(zip(WINDOW_KEYS, values, strict=True)))
         except SettingsError:  # a combination that no trial can have either
@@ -160,11 +158,3 @@ def _check_tokens(mined: Windows, trained: Windows, base: str, start: str) -> No
             f"settings.base: a base that mines candidates must have the tokenizer of the encoder "
             f"that the trials start from, {start}, got {base}"
         )
-
-
-def _reach(study: Study, key: str) -> Sequence[Any]:
-    """The values of a settings key that trials can have; the ends, of a range."""
-    own, domain = reduce(getattr, key.split("."), study.settings), study.space.get(key)
-    if domain is None:
-        return [own]
-    return [*domain.values, *([own] if domain.when else [])]

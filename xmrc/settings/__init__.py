@@ -5,6 +5,7 @@ Every key that is accepted here is implemented to the right: data, scoring, lear
 
 from xmrc.settings.domains import Domain, Space, dependency_order
 from xmrc.settings.loading import load_study
+from xmrc.settings.searchable import reach
 from xmrc.settings.sections import (
     OVER_CANDIDATES,
     WINDOW_KEYS,
@@ -53,6 +54,7 @@ __all__ = [
     "dependency_order",
     "flat",
     "load_study",
+    "reach",
     "to_yaml",
     "with_values",
 ]

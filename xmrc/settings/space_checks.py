@@ -8,6 +8,7 @@ from itertools import combinations
 from typing import Any
 
 from xmrc.settings.domains import Domain, Space, active_values, dependency_order, is_in
+from xmrc.settings.searchable import check_changes, check_not_fixed, reach
 from xmrc.settings.sections import OVER_CANDIDATES, WINDOW_KEYS, RunSettings
 from xmrc.settings.study import Study
 from xmrc.settings.values import BrokenRuleError, refuse_off, refuse_unknown, with_values
@@ -16,14 +17,16 @@ from xmrc.settings.wording import Problem, keys_of, shown
 
 def check_space(study: Study) -> None:
     """Raise `BrokenRuleError` where the space, a starting point or `expected` does not fit."""
-    for key in study.space:
+    for key, domain in study.space.items():
         _check_key(study.settings, key)
+        check_not_fixed(key, domain)
     for key, domain in study.space.items():
         _check_conditions(study.space, key, domain)
     _check_order(study.space)
     _check_windows(study)
     for values in _extremes(study):
         _check_values(study, values)
+    check_changes(study)
     for number, point in enumerate(study.search.start_from):
         _check_start(study, number, point)
     for name, system in study.expected.items():
@@ -69,8 +72,7 @@ def _check_order(space: Space) -> None:
 
 def _check_windows(study: Study) -> None:
     """Candidates are mined before the trials, for each window that one of them can have."""
-    searched = study.space.get("objective.span")
-    spans = {study.settings.objective.span, *(searched.values if searched else [])}
+    spans = set(reach(study, "objective.span"))
     for key in WINDOW_KEYS:
         domain = study.space.get(key)
         if domain is not None and domain.choice is None and spans & set(OVER_CANDIDATES):

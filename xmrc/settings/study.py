@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from xmrc.settings.domains import Domain
 from xmrc.settings.expected import System, by_system
@@ -36,6 +36,15 @@ Name = Annotated[
 ]
 Cpus = Annotated[Positive | Literal["auto"], rule("must be a number greater than 0, or auto")]
 Gpus = Annotated[NotNegative | Literal["auto"], rule("must be a number of at least 0, or auto")]
+
+
+def _no_uri(storage: str) -> str:
+    if "://" in storage:
+        raise broken("", "must be a folder (which all nodes of a cluster see)", storage)
+    return storage
+
+
+Storage = Annotated[Text, AfterValidator(_no_uri)]
 
 
 def _without_deleted(space: Any) -> Any:
@@ -92,6 +101,13 @@ class SearchSettings(Section):
             raise broken("final", "must name each corpus once", names)
         return self
 
+    @model_validator(mode="after")
+    def _a_grid_starts_anywhere(self) -> Self:
+        if self.sampler == "grid" and self.start_from:
+            text = "must be empty where sampler is grid: every point is tried"
+            raise broken("start_from", text, [dict(point) for point in self.start_from])
+        return self
+
 
 class PromotionSettings(Section):
     """What a confirmed winner must do to take the place of the registered champion."""
@@ -121,7 +137,7 @@ class Study(Section):
     """A whole study file."""
 
     name: Name
-    storage: Text = "runs"  # folder or URI; everything that a study writes is below storage/name
+    storage: Storage = "runs"  # folder; everything that a study writes is below storage/name
     settings: RunSettings = RunSettings()
     space: Annotated[Mapping[str, Domain], BeforeValidator(_without_deleted)] = {}
     search: SearchSettings = SearchSettings()
@@ -139,4 +155,14 @@ class Study(Section):
             raise broken("search.final", text, [one.corpus for one in self.search.final])
         if self.promotion.on == select:
             raise broken("promotion.on", "must not be settings.data.select", select)
+        return self
+
+    @model_validator(mode="after")
+    def _promotion_follows_confirmation(self) -> Self:
+        if self.search.confirm is None:
+            for key, usual in PromotionSettings():
+                value = getattr(self.promotion, key)
+                if value != usual:
+                    text = "must be left out where search.confirm is null: nothing is compared"
+                    raise broken(f"promotion.{key}", text, value)
         return self
