@@ -1,8 +1,10 @@
 """What `--plan` says, against counts by formula; it starts nothing and writes nothing."""
 
 import io
+import os
 import re
 from math import ceil
+from pathlib import Path
 
 import pytest
 import ray
@@ -11,6 +13,7 @@ from rich.console import Console
 from xmrc.errors import DataError, ResourceError, SettingsError, XmrcError
 from xmrc.search.corpora import study_corpora
 from xmrc.search.plan import describe_corpus, print_plan
+from xmrc.search.rehearsal import rehearsal
 from xmrc.search.resources import fit_trials, this_machine
 from xmrc.settings import load_study
 from xmrc.settings.yaml_text import parse
@@ -32,6 +35,17 @@ space:
     {{log_float: [1, 16], when: {{objective.distill.coefficient: map}}}}
 search: {{trials: 7, sampler: random}}
 """
+
+SHIPPED = sorted((Path(__file__).parents[2] / "search_spaces").rglob("*.yaml"))
+WITHOUT_WEIGHTS = [  # on a small part of real corpora
+    "settings.encoder=scratch",
+    "settings.base={corpus: tydiqa-goldp/train, languages: [en], limit: 40}",
+    "settings.data.train=xquad",
+    "settings.data.select=mlqa/dev",
+    "settings.data.languages=[en, es, de, ar, vi, hi, zh]",
+    "settings.data.limit=4",
+    "search.final=[]",
+]
 
 
 @pytest.fixture
@@ -142,3 +156,25 @@ def test_a_corpus_is_described_with_its_licence(load):
         r"contexts in en es de zh \(\S.*\)",
         text,
     )
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_every_study_that_we_ship_can_be_planned_as_its_rehearsal(path, monkeypatch):
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.delenv("XMRC_DATA", raising=False)
+    study = load_study(path)
+    printed = plan(rehearsal(study))
+    assert f"name: {study.name}-rehearsal\n" in printed
+    assert all(f"\n  {key}: " in printed for key in study.space)
+    assert "resources of one trial, on this machine: " in printed
+
+
+@pytest.mark.skipif("XMRC_DATA" not in os.environ, reason="XMRC_DATA names no folder of corpora")
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_every_study_that_we_ship_can_be_planned_on_real_corpora(path, monkeypatch):
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    study = load_study(path, WITHOUT_WEIGHTS)
+    printed = plan(study)
+    assert all(f"\n  {key}: " in printed for key in study.space)
+    assert "  train: xquad: " in printed
+    assert "  select: mlqa/dev: " in printed
