@@ -8,7 +8,7 @@ import pytest
 from xmrc.errors import SettingsError
 from xmrc.search.rehearsal import rehearsal
 from xmrc.search.space import SearchSpace, trial_count
-from xmrc.settings import Study, load_study
+from xmrc.settings import Study, load_study, to_yaml
 
 FILES = sorted((Path(__file__).parents[2] / "search_spaces").rglob("*.yaml"))
 
@@ -22,6 +22,29 @@ def test_a_rehearsal_keeps_objective_and_space(path: Path) -> None:
     assert trial_count(short) <= 3
     assert short.tracking.register_as != study.tracking.register_as
     assert Study.model_validate(short.model_dump(mode="json")) == short
+
+
+def test_what_the_demo_fixes_is_not_searched(tmp_path: Path) -> None:
+    path = tmp_path / "wide.yaml"
+    path.write_text(
+        """
+name: wide
+settings: {base: {corpus: squad/train}, data: {max_length: 384}}
+space:
+  data.max_length: {choice: [256, 384]}
+  data.ntl: {choice: [1, 2], when: {data.max_length: 384, training.seed: 1}}
+  training.seed: {choice: [1, 2]}
+search: {start_from: [{data.max_length: 384, training.seed: 1, data.ntl: 2}]}
+"""
+    )
+    short = rehearsal(load_study(path, []))
+    assert {key: dict(domain.when) for key, domain in short.space.items()} == {
+        "data.ntl": {"training.seed": (1,)},
+        "training.seed": {},
+    }
+    assert short.search.start_from == ({"training.seed": 1, "data.ntl": 2},)
+    (tmp_path / "short.yaml").write_text(to_yaml(short))
+    assert load_study(tmp_path / "short.yaml", []) == short
 
 
 def test_a_grid_is_the_product_of_its_values_where_conditions_hold(tmp_path: Path) -> None:

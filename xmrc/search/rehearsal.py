@@ -1,14 +1,26 @@
 """A study, tried out in a minute. In: a checked study. Out: the same on the embedded corpus.
 
 Encoder, corpora and lengths become the demo's, at most three trials train for one epoch on a few
-questions; everything else (objective, space, search, promotion) stays as the file says.
+questions; everything else (objective, space, search, promotion) stays as the file says. A key that
+is searched and that the demo fixes (the size of windows, the languages) is not searched here.
 """
 
-from typing import Any
+from collections.abc import Collection, Mapping
+from typing import Any, TypeVar
 
 from xmrc.data.demo import LANGUAGES
 from xmrc.search.space import trial_count
-from xmrc.settings import ConfirmSettings, FinalSettings, RunSettings, Study, with_values
+from xmrc.settings import (
+    ConfirmSettings,
+    FinalSettings,
+    RunSettings,
+    SearchSettings,
+    Space,
+    Study,
+    with_values,
+)
+
+Entry = TypeVar("Entry")
 
 TRIALS = 3
 QUESTIONS = 12  # aligned ids to train and to select on
@@ -48,23 +60,21 @@ def rehearsal(study: Study) -> Study:
     tracking = study.tracking.model_copy(
         update={"register_as": f"{study.tracking.register_as}-rehearsal"}
     )
-    final = (FINAL,) if study.search.final else ()
-    trials = min(TRIALS, trial_count(study))
-    short = {"trials": trials, "final": final, "confirm": study.search.confirm and CONFIRM}
-    search = study.search.model_copy(update=short)
+    fixed = demo_values(study.settings)
+    study = study.model_copy(update={"space": left_of(study.space, fixed)})
     return study.model_copy(
         update={
             "name": f"{study.name}-rehearsal",
-            "settings": short_settings(study.settings),
-            "search": search,
+            "settings": with_values(study.settings, fixed),
+            "search": short_search(study, fixed),
             "promotion": study.promotion.model_copy(update={"on": None}),
             "tracking": tracking,
         }
     )
 
 
-def short_settings(settings: RunSettings) -> RunSettings:
-    """The demo's encoder, corpora and lengths in place of the file's."""
+def demo_values(settings: RunSettings) -> dict[str, Any]:
+    """The demo's encoder, corpora and lengths, by dotted key, in place of the file's."""
     values = {
         f"{section}.{key}": value
         for section, part in SHORT.items()
@@ -79,4 +89,29 @@ def short_settings(settings: RunSettings) -> RunSettings:
     values |= {key: SHORT[key] for key in ("encoder", "encoder_config")}
     if settings.base is not None:
         values["base"] = SHORT["base"]
-    return with_values(settings, values)
+    return values
+
+
+def left_of(space: Space, fixed: Collection[str]) -> Space:
+    """The space without the keys that are fixed, and without conditions on them."""
+    return {
+        key: domain.model_copy(update={"when": _without(domain.when, fixed)})
+        for key, domain in _without(space, fixed).items()
+    }
+
+
+def short_search(study: Study, fixed: Collection[str]) -> SearchSettings:
+    """A few trials; one final set and a small confirmation, where the file has any."""
+    search = study.search
+    return search.model_copy(
+        update={
+            "trials": min(TRIALS, trial_count(study)),
+            "final": (FINAL,) if search.final else (),
+            "confirm": search.confirm and CONFIRM,
+            "start_from": tuple(_without(point, fixed) for point in search.start_from),
+        }
+    )
+
+
+def _without(entries: Mapping[str, Entry], keys: Collection[str]) -> dict[str, Entry]:
+    return {key: entry for key, entry in entries.items() if key not in keys}
