@@ -9,9 +9,10 @@ from pathlib import Path
 
 from xmrc.data.cache import Cache
 from xmrc.data.examples import Example
+from xmrc.data.features import WindowSize
 from xmrc.data.frozen import freeze, thaw
 from xmrc.learning.evaluation import ReadingJob
-from xmrc.learning.reader import read_size
+from xmrc.learning.reader import CARD, read_size
 from xmrc.learning.worker import WorkerResources
 from xmrc.scoring.files import write_matrix, write_predictions, write_scores
 from xmrc.scoring.matrix import Scores, summarise
@@ -72,7 +73,7 @@ def read_on_cluster(
     job = ReadingJob(
         model=model,
         examples=corpus,
-        size=window_size(settings),
+        size=reader_size(settings, model),
         precision=settings.training.precision,
         cache=prepared.cache,
         threads=resources.threads,
@@ -80,6 +81,11 @@ def read_on_cluster(
     predictions = predict_on_cluster(job, examples, resources)
     example_scores = score_examples(examples, predictions)
     return Reading(examples, predictions, example_scores, summarise(example_scores))
+
+
+def reader_size(settings: RunSettings, model: str) -> WindowSize:
+    """The windows that a reader was trained with, which a trial may draw; else the study's."""
+    return read_size(model) if (Path(model) / CARD).is_file() else window_size(settings)
 
 
 def write_reading(folder: Path, reading: Reading) -> None:
