@@ -69,6 +69,16 @@ class Cells:
     column_label: str
 
 
+@dataclass(frozen=True)
+class Estimate:
+    """A mean with the ends of its interval, where it has one, and what it is the mean of."""
+
+    name: str
+    mean: float
+    interval: tuple[float, float] | None
+    sample: Sequence[float]
+
+
 def draw_curves(path: Path, panels: Sequence[Panel], x: Axis, *, names: str = "") -> None:
     """Panels side by side, each with its curves; `names` says what these are called by."""
     figure, places = _grid(len(panels), LONE if len(panels) == 1 else PANEL, PANELS)
@@ -111,6 +121,19 @@ def draw_bars(
     _legend(figure, axes.patches[:: len(names)], list(heights))
     tidy(axes)
     axes.grid(visible=False, axis="x")
+    save(path, figure)
+
+
+def draw_estimates(path: Path, panels: Mapping[str, Sequence[Estimate]], *, x: str) -> None:
+    """Panels side by side, by their titles: means with their intervals, samples hollow."""
+    figure, places = _grid(len(panels), PANEL, PANELS)
+    for (title, estimates), axes in zip(panels.items(), places, strict=True):
+        for place, one in enumerate(estimates):
+            _draw_estimate(axes, place, one, COLOURS[place % len(COLOURS)])
+        _title(axes, title)
+        _scale(axes, Axis(x, names=tuple(one.name for one in estimates)))
+        tidy(axes)
+        axes.grid(visible=False, axis="x")
     save(path, figure)
 
 
@@ -161,6 +184,14 @@ def _draw_curve(axes: Axes, curve: Curve, colour: str) -> None:
         if points:
             xs, ys = zip(*points, strict=True)
             axes.scatter(xs, ys, s=22, facecolors=fill, edgecolors=colour)
+
+
+def _draw_estimate(axes: Axes, place: int, one: Estimate, colour: str) -> None:
+    beside = [place + 0.22] * len(one.sample)
+    axes.scatter(beside, one.sample, s=18, facecolors="none", edgecolors=colour, alpha=0.75)
+    axes.scatter([place], [one.mean], s=34, color=colour, zorder=3)
+    if one.interval:
+        axes.vlines(place, *one.interval, color=colour, lw=2)
 
 
 def _scale(axes: Axes, x: Axis) -> None:

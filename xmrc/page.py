@@ -70,9 +70,9 @@ def number(value: float | None, form: str = "{:.1f}") -> Cell:
     return Cell(form.format(value).replace("-", "\N{MINUS SIGN}"), value)
 
 
-def difference(value: float | None) -> Cell:
+def difference(value: float | None, form: str = "{:+.1f}") -> Cell:
     """A signed number, coloured as a gain or a loss."""
-    cell = number(value, "{:+.1f}")
+    cell = number(value, form)
     kind = "" if value is None or abs(value) < 0.05 else "gain" if value > 0 else "loss"
     return Cell(cell.text, cell.value, kind)
 

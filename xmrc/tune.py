@@ -9,7 +9,7 @@ from rich.console import Console
 from xmrc import command, tables
 from xmrc.command import say
 from xmrc.search.champion import Champion
-from xmrc.search.confirm import candidates_table
+from xmrc.search.confirm import candidates_table, differences_table
 from xmrc.search.plan import print_plan
 from xmrc.search.progress import trials_table
 from xmrc.search.rehearsal import rehearsal
@@ -50,6 +50,8 @@ def print_outcome(outcome: Outcome, console: Console) -> None:
     console.print(trials_table(outcome.ledger.table, outcome.ledger.metric))
     if outcome.candidates:
         console.print(candidates_table(outcome.candidates, outcome.ledger.metric))
+    if len(outcome.candidates) > 1:
+        console.print(differences_table(outcome.candidates, outcome.ledger.metric))
     title = f"the champion on {outcome.select}, F1"
     console.print(tables.gxlt_table(champion.reading.scores, title=title))
     print_comparison(outcome, console)

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 from rich.console import Console
+from rich.table import Table
+from scipy.stats import ttest_ind
 
 from xmrc.errors import SettingsError
 from xmrc.search.champion import best_trial, confirmed, description
@@ -14,10 +16,12 @@ from xmrc.search.confirm import (
     Points,
     candidate_row,
     candidates_table,
+    difference_row,
+    differences_table,
     fresh_seeds,
     keep_median,
 )
-from xmrc.search.confirmed import SEED, Candidate, candidates, distinct
+from xmrc.search.confirmed import SEED, Candidate, candidates, differences, distinct
 from xmrc.search.ledger import FAILED, FINISHED, STOPPED, Ledger, TrialRecord
 from xmrc.search.mining import _largest_ntl
 from xmrc.settings import Study, load_study
@@ -34,7 +38,8 @@ def load(tmp_path: Path) -> Load:
 
 def trial(number: int, best: float | None, state: str = FINISHED, **values: Any) -> TrialRecord:
     settings = {key.replace("_", "."): value for key, value in values.items()}
-    return TrialRecord(f"t{number}", number, settings, 0.0, state, best=best)
+    history = [] if best is None else [{"gxlt_f1": best, "xlt_em": best + 10}]
+    return TrialRecord(f"t{number}", number, settings, 0.0, state, history=history, best=best)
 
 
 def test_the_same_settings_are_confirmed_once() -> None:
@@ -104,15 +109,45 @@ def test_the_median_of_an_even_number_is_the_lower_one() -> None:
     assert one.median.number == 2
 
 
-def test_means_and_deviations_are_shown() -> None:
-    found = candidates(BEST, TRAINED)
+def printed(table: Table) -> str:
     console = Console(width=120, record=True)
-    console.print(candidates_table(found, "gxlt_f1"))
-    shown = console.export_text()
-    for text in ("60.00", "1.00", "58.00", "10.58", "ntl=1"):
-        assert text in shown
+    console.print(table)
+    return console.export_text()
+
+
+def test_means_deviations_and_intervals_are_shown_and_written() -> None:
+    found = candidates(BEST, TRAINED)
+    shown = printed(candidates_table(found, "gxlt_f1"))
+    for text in ("60.00", "1.00", "57.52 to 62.48", "58.00", "10.58", "ntl=1", "xlt_em", "70.00"):
+        assert text in shown  # 60 ± 4.30265 * 1 / sqrt(3)
     row = candidate_row(found[0], "gxlt_f1")
     assert (row["gxlt_f1_mean"], row["gxlt_f1_sd"], row["gxlt_f1_search"]) == (60.0, 1.0, 63.0)
+    assert (row["xlt_em_mean"], row["xlt_em_low"]) == (70.0, pytest.approx(67.515863))
+    assert (row["trial"], row["seeds"], row["gxlt_f1_median"]) == (2, 3, 60.0)
+
+
+def test_every_two_candidates_are_compared() -> None:
+    found = candidates(BEST, TRAINED)
+    test = ttest_ind([59, 60, 61], [50, 54, 70], equal_var=False)
+    (one,) = differences(found)
+    low, high = test.confidence_interval(0.95)
+    assert difference_row(one, "gxlt_f1") == {
+        "trial": "2", "less_trial": "5", "metric": "gxlt_f1", "difference": pytest.approx(2.0),
+        "low": pytest.approx(low), "high": pytest.approx(high),
+        "p": pytest.approx(test.pvalue), "p_holm": pytest.approx(test.pvalue),
+    }  # fmt: skip
+    shown = printed(differences_table(found, "gxlt_f1"))
+    assert f"{low:+.2f} to {high:+.2f}" in shown
+    assert f"{test.pvalue:.3f}" in shown
+
+
+def test_one_seed_has_dashes_for_what_it_cannot_say() -> None:
+    found = candidates(BEST, [*TRAINED[:3], TRAINED[4]])
+    assert "–" in printed(candidates_table(found, "gxlt_f1"))
+    lines = printed(differences_table(found, "gxlt_f1")).splitlines()
+    cells = next(line for line in lines if "+3.00" in line).split("│")
+    assert [cell.strip() for cell in cells[1:-1]] == ["2", "5", "+3.00", "–", "–", "–"]
+    assert candidate_row(found[0], "gxlt_f1")["gxlt_f1_low"] is None
 
 
 def test_the_registry_says_how_a_version_was_chosen(load: Load) -> None:

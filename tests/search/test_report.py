@@ -7,7 +7,7 @@ import subprocess
 from html import unescape
 
 import pytest
-from study_folders import STUDY, TRIALS, study_folder, trial
+from study_folders import CONFIRM, CONFIRMING, STUDY, TRIALS, study_folder, trial
 
 from xmrc.errors import DataError, ResourceError, SettingsError
 from xmrc.search.findings import find_run
@@ -117,6 +117,17 @@ def test_what_there_is_not_is_left_out(given, absent, tmp_path):
     assert out == tmp_path / "elsewhere"
     assert "history" in drawn
     assert not drawn & absent
+
+
+def test_a_confirmed_study_is_shown_by_its_winner(tmp_path):
+    state = {"verdict": {"alias": "champion", "reason": "Champion: the first.", "tags": {}}}
+    page = write_report(study_folder(tmp_path, study=CONFIRMING, confirm=CONFIRM, state=state))
+    text = page.read_text()
+    assert "<b>41.0</b><span>gxlt_f1, trial 1, mean of 3 fresh seeds" in text
+    assert "F1 of trial 1, seed 101." in text  # the heatmap
+    assert text.index('id="best"') < text.index('id="confirmation"') < text.index('id="trials"')
+    assert "Champion: the first. It is not registered yet." in text
+    assert (page.parent / "confirmation.png").exists()
 
 
 def test_nothing_to_show(tmp_path):

@@ -16,7 +16,7 @@ from xmrc.scoring.metrics import exact_match
 from xmrc.scoring.predictions import Prediction
 from xmrc.search.confirmed import SEED, Candidate
 from xmrc.search.finals import titled
-from xmrc.search.folder import CHAMPION, StudyFolder
+from xmrc.search.folder import CHAMPION, VERSION, StudyFolder
 from xmrc.search.ledger import Ledger, TrialRecord
 from xmrc.search.prepare import Prepared
 from xmrc.search.promote import Verdict
@@ -103,7 +103,7 @@ def crown(
     publish(tracker, ledger, folder, reading.scores)
     shown = shown_answer(reading)
     state = StudyFolder(ledger.path.parent)
-    version = state.state().get("version")  # of a study that is resumed after its end
+    version = state.state().get(VERSION)  # of a study that is resumed after its end
     if version is None:
         version = register(
             tracker,
@@ -119,7 +119,7 @@ def crown(
             alias=verdict.alias,
             tags=verdict.tags,
         )
-        state.remember(version=version)
+        state.remember(**{VERSION: version})
     registered = f"models:/{study.tracking.register_as}@{verdict.alias}"
     return Champion(winner.trial, model, folder, reading, shown, registered, version, verdict)
 

@@ -9,11 +9,14 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
+from xmrc.scoring.groups import GroupDifference, Spread, group_differences, spread
+from xmrc.search.effects import best_evaluation
 from xmrc.search.ledger import FINISHED, Ledger, TrialRecord
 from xmrc.settings import Study
 
 CONFIRMED = "confirm.json"  # the ledger of a confirmation
 SEED = "training.seed"
+SHOWN = ("gxlt_f1", "gxlt_em", "xlt_f1", "xlt_em")
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,10 @@ class Candidate:
     def deviation(self) -> float | None:
         """The sample's standard deviation; None for a single seed."""
         return stdev(self.scores) if len(self.seeds) > 1 else None
+
+    def sample(self, score: str, metric: str) -> list[float]:
+        """A score of each seed, at the evaluation that is best by `metric`."""
+        return [best_evaluation(record, metric)[score] for record in self.seeds]
 
     @property
     def median(self) -> TrialRecord:
@@ -86,6 +93,18 @@ def candidates(best: Sequence[TrialRecord], trained: Sequence[TrialRecord]) -> l
         if seeds:
             found.append(Candidate(trial, seeds))
     return sorted(found, key=lambda one: -one.mean)
+
+
+def spreads(one: Candidate, metric: str) -> dict[str, Spread]:
+    """Mean and interval of each score that was measured, SHOWN and what the search selects by."""
+    measured = best_evaluation(one.seeds[0], metric)
+    names = dict.fromkeys((*SHOWN, metric))
+    return {name: spread(one.sample(name, metric)) for name in names if name in measured}
+
+
+def differences(found: Sequence[Candidate]) -> list[GroupDifference]:
+    """Every two candidates by what they are chosen by; a candidate's name is its trial's number."""
+    return group_differences({str(one.trial.number): one.scores for one in found})
 
 
 def without_seed(values: Mapping[str, Any]) -> dict[str, Any]:

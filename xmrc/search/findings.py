@@ -1,16 +1,26 @@
 """What a run of a study has found so far. In: its folder. Out: `Findings`, which a page shows."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from xmrc.errors import DataError, SettingsError
 from xmrc.scoring.predictions import ExampleScore
 from xmrc.scoring.tidy import EXAMPLES, read_examples
 from xmrc.search.confirmed import SEED, Candidate, Confirmation, read_confirmation
-from xmrc.search.folder import CHAMPION, LEDGER, SETTINGS, START
+from xmrc.search.folder import CHAMPION, LEDGER, SETTINGS, START, VERDICT, VERSION, StudyFolder
 from xmrc.search.ledger import Ledger, TrialRecord
 from xmrc.settings import Study, load_study
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the promotion has said of the winner, and the version it became, if it has yet."""
+
+    alias: str
+    reason: str
+    version: str | None
 
 
 @dataclass(frozen=True)
@@ -22,6 +32,7 @@ class Findings:
     start: Sequence[ExampleScore]  # by what the trials start from
     champion: Sequence[ExampleScore]  # by the best of them
     confirmation: Confirmation | None  # None: not begun, or not asked for
+    verdict: Verdict | None  # on the winner of the confirmation
 
     @property
     def metric(self) -> str:
@@ -83,7 +94,13 @@ def read_findings(folder: Path) -> Findings:
     if not ledger.ranking:
         raise DataError(f"{folder / LEDGER}: no trial has reported a score yet")
     readings = _read(folder / START), _read(folder / CHAMPION)
-    return Findings(study, ledger, *readings, read_confirmation(folder, study, ledger))
+    confirmation = read_confirmation(folder, study, ledger)
+    return Findings(study, ledger, *readings, confirmation, _verdict(StudyFolder(folder).state()))
+
+
+def _verdict(state: Mapping[str, Any]) -> Verdict | None:
+    said = state.get(VERDICT)
+    return said and Verdict(said["alias"], said["reason"], state.get(VERSION))
 
 
 def _read(folder: Path) -> list[ExampleScore]:

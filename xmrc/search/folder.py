@@ -24,6 +24,7 @@ from xmrc.settings.yaml_text import one_line, parse
 SETTINGS, STATE, LEDGER = "study.yaml", "state.json", "trials.json"
 START, CHAMPION, REPORT, FINAL = "start", "champion", "report", "final"
 PROMOTION = "promotion"
+VERDICT, VERSION = "verdict", "version"  # keys of the state: of the promotion, of the registry
 JOB_FOLDERS = "runtime_resources"  # Ray deletes the working folders of its jobs
 
 

@@ -17,7 +17,7 @@ from xmrc.scoring.files import read_scores, write_scores
 from xmrc.scoring.matrix import Scores
 from xmrc.scoring.promotion import Decision, promotion
 from xmrc.search.confirmed import SEED, Candidate
-from xmrc.search.folder import CHAMPION, PROMOTION
+from xmrc.search.folder import CHAMPION, PROMOTION, VERDICT
 from xmrc.search.ledger import TrialRecord
 from xmrc.search.prepare import FrozenCorpus, Prepared
 from xmrc.search.reading import read_on_cluster
@@ -28,7 +28,6 @@ from xmrc.tracking.registry import Version, version_of
 from xmrc.tracking.tracker import Tracker
 
 RUN, SET, SEEDS = "xmrc.promotion_run", "xmrc.promotion_set", "xmrc.promotion_seeds"
-VERDICT = "verdict"  # in the state of a study
 
 
 @dataclass(frozen=True)

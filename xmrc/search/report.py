@@ -10,6 +10,7 @@ from xmrc.page import Section, page
 from xmrc.scoring.files import replacing
 from xmrc.search.findings import Findings, read_findings
 from xmrc.search.folder import REPORT
+from xmrc.search.report_confirmation import confirmation
 from xmrc.search.report_sections import (
     best,
     effects,
@@ -26,6 +27,7 @@ from xmrc.search.report_tables import tiles
 PAGE = "index.html"
 SECTIONS: tuple[Callable[[Findings, Path], Section], ...] = (
     best,
+    confirmation,
     printed,
     trials,
     search,
