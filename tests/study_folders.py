@@ -106,7 +106,15 @@ CONFIRM = [  # trial 2 was the best of the search, and trial 1 has the better me
 
 
 def study_folder(
-    root, *, study=STUDY, trials=TRIALS, start=START, champion=CHAMPION, confirm=(), state=()
+    root,
+    *,
+    study=STUDY,
+    trials=TRIALS,
+    start=START,
+    champion=CHAMPION,
+    confirm=(),
+    state=(),
+    finals=(),
 ):
     """A run of a study below `root`, with as much as is given."""
     folder = root / "small" / "2026-01-02-030405"
@@ -120,4 +128,10 @@ def study_folder(
     for name, examples in (("start", start), ("champion", champion)):
         if examples:
             write_tables(folder / name, examples)
+    for corpus, readings in dict(finals).items():
+        for name, examples in readings.items():
+            write_tables(folder / "final" / corpus / name, examples)
+    if finals:
+        labels = dict.fromkeys(finals, "shared paragraphs")
+        (folder / "final" / "labels.json").write_text(json.dumps(labels))
     return folder

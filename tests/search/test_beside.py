@@ -1,10 +1,22 @@
 """A paper's numbers beside ours, found by hand."""
 
 import pytest
-from study_folders import CHAMPION, COEFFICIENT, NTL, START, STUDY, TRIALS, VARIANT, study_folder
+from study_folders import (
+    CHAMPION,
+    COEFFICIENT,
+    CONFIRM,
+    CONFIRMING,
+    NTL,
+    START,
+    STUDY,
+    TRIALS,
+    VARIANT,
+    study_folder,
+)
 
 from xmrc.search.beside import beside, read_scores, systems
 from xmrc.search.findings import read_findings
+from xmrc.search.report_tables import beside_tables
 
 EXPECTED = f"""
 expected:
@@ -45,6 +57,40 @@ def test_the_numbers(findings):
         ("nobody", "demo/dev", "gxlt_f1", "mean"): None,
     }
     assert [row.paper for row in rows if row.system == "base"] == [49.7, 40, 50]
+
+
+def test_final_corpora_have_the_scores_of_base_and_winner(tmp_path):
+    mlqa = "{gxlt_f1: {mean: 61, de: 60}, topk_em_3: {de: 1}}"
+    scored = f"final: {{mlqa/test: {mlqa}, xquad: {{gxlt_f1: 3}}}}"
+    expected = f"""
+expected:
+  base: {{{scored}}}
+  best: {{{scored}}}
+  SKD: {{where: {{{COEFFICIENT}: map}}, {scored}}}
+  CE: {{where: {{{COEFFICIENT}: 0.0}}, {scored}}}
+"""
+    finals = {"mlqa/test": {"base": CHAMPION, "champion": START}}
+    folder = study_folder(
+        tmp_path, study=CONFIRMING + expected, confirm=CONFIRM, finals=finals
+    )  # trial 1, of cross-entropy alone, has won
+    findings = read_findings(folder)
+    rows = beside(findings.study.expected, systems(findings), "demo/dev")
+    found = {}
+    for row in rows:
+        found.setdefault(row.system, []).append((row.corpus, row.metric, row.language, row.ours))
+    base, winner = (
+        [
+            ("mlqa/test", "gxlt_f1", "mean", pytest.approx(mean)),
+            ("mlqa/test", "gxlt_f1", "de", pytest.approx(de)),
+            ("mlqa/test", "topk_em_3", "de", 100),
+            ("xquad", "gxlt_f1", "mean", None),
+        ]
+        for mean, de in ((45, 45), (40, 30))
+    )
+    nothing = [(*row[:3], None) for row in base]
+    assert found == {"base": base, "best": winner, "CE": winner, "SKD": nothing}
+    captions = [table.caption for table in beside_tables(rows, findings)]
+    assert captions == ["mlqa/test (shared paragraphs), 0 to 100", "xquad, 0 to 100"]
 
 
 def test_without_readings_the_ledger_is_what_there_is(tmp_path):

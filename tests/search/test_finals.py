@@ -9,7 +9,8 @@ import pytest
 from xmrc.errors import DataError, SettingsError
 from xmrc.scoring.matrix import Scores
 from xmrc.search.corpora import Corpora, study_corpora
-from xmrc.search.finals import FinalScores, final_folder, metrics_of
+from xmrc.search.final_sets import final_folder
+from xmrc.search.finals import FinalScores, metrics_of
 from xmrc.settings import Study, load_study, to_yaml
 
 STUDY = """

@@ -1,7 +1,7 @@
 """A paper's numbers beside ours. In: what a study expects, its trials, its readings. Out: rows."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import reduce
 from statistics import fmean
 from typing import Any
@@ -11,10 +11,13 @@ from xmrc.scoring.predictions import ExampleScore
 from xmrc.scoring.tidy import pair_rows
 from xmrc.search.effects import best_evaluation
 from xmrc.search.findings import Findings
+from xmrc.search.folder import CHAMPION
 from xmrc.search.ledger import TrialRecord
 from xmrc.settings import RunSettings
 from xmrc.settings.domains import is_in
 from xmrc.settings.expected import BASE, MEAN, ExpectedSystem
+
+Scores = Mapping[tuple[str, str], float]
 
 
 @dataclass(frozen=True)
@@ -22,10 +25,12 @@ class Ours:
     """What stands for a system of a paper: a trial or the start (number None), and its scores.
 
     `scores` by metric and language, `MEAN` the metric itself; by language only where it was read.
+    `finals` are those on final corpora, by their names, of base and winner alone.
     """
 
     number: int | None
-    scores: Mapping[tuple[str, str], float]
+    scores: Scores
+    finals: Mapping[str, Scores] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -52,7 +57,7 @@ def systems(findings: Findings) -> dict[str, Ours | None]:
 def beside(
     expected: Mapping[str, ExpectedSystem], ours: Mapping[str, Ours | None], corpus: str
 ) -> list[Beside]:
-    """A row for each printed number. Those of final corpora stand alone."""
+    """A row for each printed number, those of `corpus`, the selection set, first."""
     rows = []
     for name, system in expected.items():
         who = ours[name]
@@ -62,7 +67,8 @@ def beside(
             rows.append(Beside(name, corpus, metric, language, paper, value, number))
         for other, scores in system.final.items():
             for metric, language, paper in _printed(scores):
-                rows.append(Beside(name, other, metric, language, paper, None, number))
+                value = who.finals.get(other, {}).get((metric, language)) if who else None
+                rows.append(Beside(name, other, metric, language, paper, value, number))
     return rows
 
 
@@ -87,16 +93,22 @@ def read_scores(examples: Sequence[ExampleScore]) -> dict[tuple[str, str], float
 
 def _ours(name: str, system: ExpectedSystem, findings: Findings) -> Ours | None:
     if name == BASE and not system.where:
-        return Ours(None, read_scores(findings.start)) if findings.start else None
+        if not findings.start:
+            return None
+        return Ours(None, read_scores(findings.start), _finals(BASE, findings))
     standing, settings = findings.standing, findings.study.settings
     trial = next((one for one in standing if _is_one(one, system.where, settings)), None)
     if trial is None:
         return None
     if trial is findings.best and findings.champion:
-        return Ours(trial.number, read_scores(findings.champion))
+        return Ours(trial.number, read_scores(findings.champion), _finals(CHAMPION, findings))
     reader = findings.reader if trial is findings.best else trial
     evaluation = best_evaluation(reader, findings.metric)
     return Ours(trial.number, {(name, MEAN): value for name, value in evaluation.items()})
+
+
+def _finals(reader: str, findings: Findings) -> dict[str, Scores]:
+    return {one.corpus: read_scores(one.readings[reader]) for one in findings.finals}
 
 
 def _printed(scores: Mapping[str, Any]) -> Iterator[tuple[str, str, float]]:

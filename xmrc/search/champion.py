@@ -15,7 +15,7 @@ from xmrc.scoring.matrix import Scores
 from xmrc.scoring.metrics import exact_match
 from xmrc.scoring.predictions import Prediction
 from xmrc.search.confirmed import SEED, Candidate
-from xmrc.search.finals import titled
+from xmrc.search.final_sets import titled
 from xmrc.search.folder import CHAMPION, VERSION, StudyFolder
 from xmrc.search.ledger import Ledger, TrialRecord
 from xmrc.search.prepare import Prepared

@@ -12,14 +12,12 @@ from xmrc.learning.worker import WorkerResources
 from xmrc.plots import gxlt_heatmap
 from xmrc.scoring.files import read_scores
 from xmrc.scoring.matrix import Scores
+from xmrc.search.final_sets import LABELS, final_folder, titled
 from xmrc.search.folder import FINAL, StudyFolder, write_whole
 from xmrc.search.prepare import FrozenCorpus, Prepared
 from xmrc.search.reading import SCORES, publish_files, read_on_cluster, write_reading
 from xmrc.settings import Study
-from xmrc.tracking.names import key_of
 from xmrc.tracking.tracker import Tracker
-
-LABELS = "labels.json"  # for each corpus how it overlaps with training; "" where it does not
 
 
 @dataclass(frozen=True)
@@ -65,20 +63,10 @@ def score_finals(
     return found
 
 
-def final_folder(corpus: str, reader: str) -> str:
-    """Where the files of a reader's scores go, below the folder of a study."""
-    return f"{FINAL}/{key_of(corpus)}/{reader}"
-
-
 def metrics_of(corpus: str, reader: str, scores: Scores) -> dict[str, float]:
     """`final/mlqa/test/champion_gxlt_f1` and so on, as MLflow shows them."""
     place = final_folder(corpus, reader)
     return {f"{place}_{name}": value for name, value in scores.metrics.items()}
-
-
-def titled(corpus: str, label: str) -> str:
-    """A corpus and, in brackets, how it overlaps with training."""
-    return f"{corpus} ({label})" if label else corpus
 
 
 def _read(

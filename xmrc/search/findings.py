@@ -9,6 +9,7 @@ from xmrc.errors import DataError, SettingsError
 from xmrc.scoring.predictions import ExampleScore
 from xmrc.scoring.tidy import EXAMPLES, read_examples
 from xmrc.search.confirmed import SEED, Candidate, Confirmation, read_confirmation
+from xmrc.search.final_sets import FinalSet, read_finals
 from xmrc.search.folder import CHAMPION, LEDGER, SETTINGS, START, VERDICT, VERSION, StudyFolder
 from xmrc.search.ledger import Ledger, TrialRecord
 from xmrc.settings import Study, load_study
@@ -33,6 +34,7 @@ class Findings:
     champion: Sequence[ExampleScore]  # by the best of them
     confirmation: Confirmation | None  # None: not begun, or not asked for
     verdict: Verdict | None  # on the winner of the confirmation
+    finals: Sequence[FinalSet]  # read by base and champion
 
     @property
     def metric(self) -> str:
@@ -95,7 +97,8 @@ def read_findings(folder: Path) -> Findings:
         raise DataError(f"{folder / LEDGER}: no trial has reported a score yet")
     readings = _read(folder / START), _read(folder / CHAMPION)
     confirmation = read_confirmation(folder, study, ledger)
-    return Findings(study, ledger, *readings, confirmation, _verdict(StudyFolder(folder).state()))
+    verdict = _verdict(StudyFolder(folder).state())
+    return Findings(study, ledger, *readings, confirmation, verdict, read_finals(folder))
 
 
 def _verdict(state: Mapping[str, Any]) -> Verdict | None:

@@ -11,6 +11,7 @@ from xmrc.scoring.files import replacing
 from xmrc.search.findings import Findings, read_findings
 from xmrc.search.folder import REPORT
 from xmrc.search.report_confirmation import confirmation
+from xmrc.search.report_finals import finals
 from xmrc.search.report_sections import (
     best,
     effects,
@@ -28,6 +29,7 @@ PAGE = "index.html"
 SECTIONS: tuple[Callable[[Findings, Path], Section], ...] = (
     best,
     confirmation,
+    finals,
     printed,
     trials,
     search,

@@ -100,14 +100,15 @@ def trials_table(findings: Findings) -> Table:
     return Table(headings, rows, sorted_by=1)
 
 
-def beside_tables(rows: Sequence[Beside]) -> list[Table]:
+def beside_tables(rows: Sequence[Beside], findings: Findings) -> list[Table]:
     """One table for each corpus."""
+    titles = {final.corpus: final.title for final in findings.finals}
     headings = ["system", "trial", "metric", "language", "paper", "ours", "difference"]
     return [
         Table(
             headings,
             [_beside_row(row) for row in rows if row.corpus == corpus],
-            caption=f"{corpus}, 0 to 100",
+            caption=f"{titles.get(corpus, corpus)}, 0 to 100",
         )
         for corpus in dict.fromkeys(row.corpus for row in rows)
     ]

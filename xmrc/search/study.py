@@ -19,7 +19,8 @@ from xmrc.search.cluster import check_shared, ray_cluster
 from xmrc.search.confirm import confirm, keep_median
 from xmrc.search.confirmed import Candidate
 from xmrc.search.corpora import study_corpora
-from xmrc.search.finals import FinalScores, score_finals, titled
+from xmrc.search.final_sets import BASE, titled
+from xmrc.search.finals import FinalScores, score_finals
 from xmrc.search.folder import CHAMPION, START, StudyFolder, latest_folder, new_folder, storage_root
 from xmrc.search.ledger import Ledger
 from xmrc.search.mining import find_candidates
@@ -132,7 +133,7 @@ def base_search_champion(run: Run, prepared: Prepared, fit: Fit) -> Outcome:
     champion = crown(study, prepared, ledger, winner, verdict, fit.trial, tracker, base_scores)
     if found:
         keep_median(run.folder.path, ledger.metric, found[0])
-    readers = {"base": start, CHAMPION: str(champion.model)}
+    readers = {BASE: start, CHAMPION: str(champion.model)}
     finals = score_finals(study, prepared, readers, fit.trial, tracker, run.folder)
     # The best is registered by now: whatever happens to the page, it is not lost.
     tracker.log_artifact(write_report(run.folder.path).parent)
