@@ -22,7 +22,7 @@ BETAS, EPSILON = (0.9, 0.999), 1e-8  # of AdamW (Loshchilov and Hutter 2019)
 
 
 def train_plainly(reader: nn.Module, windows: Windows, setting: Setting) -> list[dict[str, float]]:
-    """Every part of the loss, step by step."""
+    """Every part of the loss, step by step, and c_kl of each pair of languages where it varies."""
     steps = list(_batches(windows, setting.training))
     weights = list(reader.parameters())
     first, second = ([torch.zeros_like(weight) for weight in weights] for _ in range(2))
@@ -33,7 +33,8 @@ def train_plainly(reader: nn.Module, windows: Windows, setting: Setting) -> list
         reader.zero_grad()
         parts = _loss(reader, teacher, windows, rows, setting.objective.distill)
         parts["loss"].backward()
-        history.append({name: value.item() for name, value in parts.items()})
+        row = {name: value.item() for name, value in parts.items()}
+        history.append(row | _by_pair(teacher, windows, rows, setting.objective.distill))
         rate = _learning_rate(step, len(steps), setting.training)
         _clip(weights, setting.training.clip)
         for weight, mean, square in zip(weights, first, second, strict=True):
@@ -83,6 +84,25 @@ def _loss(
     kl = torch.stack(divergences)
     loss = span + (c_kl * kl).mean()
     return {"loss": loss, "loss_span": span, "loss_kl": kl.mean(), "c_kl": c_kl.mean()}
+
+
+def _by_pair(
+    teacher: nn.Module, windows: Windows, rows: list[int], distill: DistillSettings | None
+) -> dict[str, float]:
+    """The precision of every window of a pair, by itself, averaged."""
+    if distill is None or distill.coefficient != "map":
+        return {}
+    variant = "first_hit" if distill.variant == "per_example" else distill.variant
+    found: dict[str, list[float]] = {}
+    for row in rows:
+        with torch.no_grad():
+            taught = tuple(logits.tolist() for logits in _read(teacher, windows, row))
+        golds = int(windows.start_target[row]), int(windows.end_target[row])
+        value = plain_method.coefficient([taught], [golds], distill.k, distill.delta, variant)
+        example = windows.examples[windows.example[row]]
+        name = f"c_kl {example.question_language}-{example.context_language}"
+        found.setdefault(name, []).append(value)
+    return {name: math.fsum(values) / len(values) for name, values in found.items()}
 
 
 def _read(reader: nn.Module, windows: Windows, row: int) -> tuple[Tensor, Tensor]:

@@ -57,6 +57,7 @@ def make_batch(
         has_answer_B=start_B > 0,
         weights_B=torch.ones(len(lengths)) if weights is None else torch.tensor(weights),
         question_B=rows_B,
+        pair_B=torch.zeros_like(rows_B),
         window_B=rows_B,
     )
 

@@ -52,6 +52,7 @@ JOINT = ObjectiveSettings(
 )
 CONTRAST_ALONE = ObjectiveSettings(span="none", alpha=1.0, contrast=ContrastSettings(tau=0.5))
 SKD_MAP = ObjectiveSettings(distill=DistillSettings(coefficient="map"))
+SKD_EQ_5 = ObjectiveSettings(distill=DistillSettings(variant="average_precision"))
 SKD_PER_EXAMPLE = ObjectiveSettings(distill=DistillSettings(variant="per_example"))
 
 
@@ -96,12 +97,13 @@ def tiny_windows(folder: Path, count: int) -> Windows:
 
 
 def _example(number: int) -> Example:
-    """A question on one of the words of some text."""
+    """A question on one of the words of some text; five pairs of languages, some more often."""
     sentences = (SENTENCES * 3)[number : number + 2]
     context = " ".join(sentences)[: 60 + 20 * (number % 4)]
     word = context.split()[number % 3]
     answer = Answer(word, context.index(word))
-    return Example(f"q{number % 7}", sentences[1][:20], context, (answer,), "en", "en")
+    pair = (("en", "de"), ("de", "de"), ("en", "en"), ("es", "de"), ("en", "de"), ("de", "en"))
+    return Example(f"q{number % 7}", sentences[1][:20], context, (answer,), *pair[number % 6])
 
 
 def tiny_reader(dropout: float = 0.0, seed: int = 0) -> BertForQuestionAnswering:
@@ -144,11 +146,12 @@ def tiny_training(
 ) -> Training:
     """A training that stands before its first step."""
     reader = tiny_reader(setting.dropout, reader_seed).to(setting.dtype)
+    pairs = tiny_windows(folder, setting.windows).pairs
     return Training(
         reader,
         wrap,
         training_windows(folder, setting),
-        Objective(setting.objective),
+        Objective(setting.objective, pairs),
         setting.training,
         evaluate_every=setting.evaluate_every,
         place=place or Place(),
@@ -162,7 +165,8 @@ def row_of(evaluation: Evaluation) -> dict[str, float]:
         "step": evaluation.step,
         "epoch": evaluation.epoch,
     }
-    return {**where, **evaluation.metrics}
+    by_pair = {f"c_kl {'-'.join(p)}": c for p, c in evaluation.coefficient_by_pair.items()}
+    return {**where, **evaluation.metrics, **by_pair}
 
 
 def outcome_of(training: Training, evaluations: Sequence[Evaluation]) -> Outcome:

@@ -1,6 +1,7 @@
 """Mining Z: the spans against a ranking written out, and each window mined once, whoever asks."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -222,3 +223,25 @@ def test_batches_bring_their_candidates_along(
     assert filler.candidates_BK2.tolist() == [[[-1, -1]] * 5]
     assert filler.weights_B.tolist() == [0]
     assert batch.to("meta").candidates_BK2.device.type == "meta"
+
+
+def test_the_share_of_questions_whose_gold_the_base_found(windows: Windows, tmp_path: Path) -> None:
+    """Five questions; 0 is found in one of its two windows, 3 too low for a small Z."""
+    asked = replace(
+        windows,
+        example=np.array([0, 0, 1, 2, 2, 3, 4, 4, 4]),
+        has_answer=np.array([1, 1, 1, 0, 0, 1, 1, 1, 0], bool),
+        start_target=np.array([7, 9, 7, 0, 0, 8, 7, 7, 0]),
+        end_target=np.array([8, 9, 8, 0, 0, 9, 7, 9, 0]),
+    )
+    spans_NK2 = np.full((9, 4, 2), -1)
+    spans_NK2[1, 1] = 9, 9  # question 0
+    spans_NK2[2, 0] = 7, 9  # question 1: one boundary right
+    spans_NK2[3, 0] = 0, 0  # question 2 has no window with its answer, and does not count
+    spans_NK2[5, 3] = 8, 9  # question 3
+    spans_NK2[6, 0], spans_NK2[7, 0] = (7, 9), (7, 7)  # question 4: each is the other window's
+    store, codes = CandidateStore(Cache(tmp_path), "base"), window_codes(asked)
+    store.add(codes, 4, lambda rows: spans_NK2[rows])
+    for size, share in ((1, 0.0), (2, 1 / 4), (3, 1 / 4), (4, 2 / 4)):
+        found = CandidateWindows(asked, store.open(codes, size)).metrics
+        assert found == {"gold_in_z": share}

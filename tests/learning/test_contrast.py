@@ -363,7 +363,7 @@ def test_neither_the_contrast_nor_the_coefficient_reads_a_value_off_the_device()
         anchors = objective.contrast.anchors(sums_BLD, student, parts)
         vectors_B3D = span_means(sums_BLD, anchors.start_B3, anchors.end_B3)
         (pull,) = objective.contrast.pulls([vectors_B3D], [anchors], [parts], len(parts))
-        distillation = Distillation(settings.distill)
+        distillation = Distillation(settings.distill, [("en", "en"), ("en", "de")])
         (coefficient,) = distillation._coefficients([student], [parts], len(parts))
         objective._distillation = distillation
         losses = objective.parts(

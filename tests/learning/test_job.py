@@ -5,18 +5,23 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from tiny_jobs import FACTS, LANGUAGES, Recorder, run_job, tiny_job
 from transformers import AutoModelForQuestionAnswering, AutoTokenizer
 
+from xmrc.data.cache import Cache
 from xmrc.data.frozen import thaw
 from xmrc.errors import SettingsError
+from xmrc.learning.candidates import CandidateStore, window_codes
 from xmrc.learning.evaluation import ReadingJob, predictions_from, read_share
-from xmrc.learning.job import HISTORY, MODEL, STATE, CrossLingualSampling, training_windows
+from xmrc.learning.history import HISTORY, OBSERVED
+from xmrc.learning.job import MODEL, STATE, CrossLingualSampling, training_windows
 from xmrc.learning.model import load_tokenizer
 from xmrc.learning.reader import read_size
 from xmrc.scoring.matrix import score
+from xmrc.settings import CandidateSettings, ObjectiveSettings
 
 STEPS = [2, 4, 6, 8, 10, 12]  # 6 questions, 4 pairs each, 6 at a time: 4 steps an epoch
 
@@ -64,6 +69,48 @@ def test_a_report_has_the_losses_and_the_scores(whole: Recorder) -> None:
         assert 0 <= row["gxlt_em"] <= row["gxlt_f1"] <= 100
         assert 0 <= row["c_kl"] <= 1
     assert whole.reports[-1]["loss_span"] < whole.reports[0]["loss_span"]
+
+
+def test_a_report_has_c_kl_of_every_pair_that_was_trained_on(
+    folder: Path, whole: Recorder, tmp_path: Path
+) -> None:
+    sampled = {
+        (one.question_language, one.context_language) for one in windows_of_job(folder).examples
+    }
+    assert len(sampled) > 4
+    last = whole.reports[-1]
+    for row, observed in zip(last["history"], last["observed"], strict=True):
+        values = {(question, context): mean for question, context, mean in observed["c_kl"]}
+        assert values.keys() <= sampled
+        assert min(values.values()) <= row["c_kl"] <= max(values.values())
+    assert sampled == {tuple(pair) for one in last["observed"] for *pair, _ in one["c_kl"]}
+    plain = replace(tiny_job(folder), objective=ObjectiveSettings())
+    assert run_job(plain, Recorder(tmp_path)).reports[-1]["observed"] == [{}] * len(STEPS)
+
+
+@pytest.mark.parametrize("span", ["mml", "hl"])
+def test_a_report_says_how_often_the_gold_is_in_z(span: str, folder: Path, tmp_path: Path) -> None:
+    """Of each window 4 spans are mined, the trial asks for 3; the gold is third, fourth or none."""
+    objective = ObjectiveSettings(span=span, candidates=CandidateSettings(size=3))
+    job = tiny_job(folder, objective=objective, candidates=f"mined for {span}")
+    windows = training_windows(job, load_tokenizer(job.start))
+    first_N4 = windows.context_position[:, None] + np.array([0, 1, 2, 3])
+    spans_NK2 = np.stack([first_N4, first_N4], axis=2)
+    for row in range(len(windows)):
+        if row % 3 < 2:
+            gold = windows.start_target[row], windows.end_target[row]
+            spans_NK2[row, 2 + row % 3] = gold
+    store = CandidateStore(Cache(job.cache), f"mined for {span}")
+    store.add(window_codes(windows), 4, lambda rows: spans_NK2[rows])
+    asked, found = set(), set()
+    for row in np.flatnonzero(windows.has_answer).tolist():
+        asked.add(windows.example[row])
+        if row % 3 == 0:
+            found.add(windows.example[row])
+    recorder = run_job(job, Recorder(tmp_path))
+    shares = [row["gold_in_z"] for row in recorder.reports[-1]["history"]]
+    assert shares == [len(found) / len(asked)] * len(STEPS)
+    assert 0 < shares[0] < 1
 
 
 def test_a_job_without_selection_reports_losses_alone(folder: Path, tmp_path: Path) -> None:
@@ -138,7 +185,7 @@ def test_windows_longer_than_the_positions_are_refused_before_training(
 def test_a_checkpoint_opens_with_the_auto_classes_and_answers(whole: Recorder) -> None:
     last = whole.checkpoints[-1]
     assert last is not None
-    assert sorted(path.name for path in last.iterdir()) == sorted([MODEL, STATE, HISTORY])
+    assert sorted(path.name for path in last.iterdir()) == sorted([MODEL, STATE, HISTORY, OBSERVED])
     assert (last / MODEL / "model.safetensors").is_file()
     model = AutoModelForQuestionAnswering.from_pretrained(last / MODEL)
     tokenizer = AutoTokenizer.from_pretrained(last / MODEL)
@@ -147,6 +194,7 @@ def test_a_checkpoint_opens_with_the_auto_classes_and_answers(whole: Recorder) -
         output = model(**tokenizer(question, context, return_tensors="pt"))
     assert output.start_logits.isfinite().all()
     assert json.loads((last / HISTORY).read_text()) == whole.reports[-1]["history"]
+    assert json.loads((last / OBSERVED).read_text()) == whole.reports[-1]["observed"]
 
 
 def test_a_checkpoint_is_the_reader_whose_scores_were_reported(

@@ -1,6 +1,7 @@
 """Training against the same written out by hand: evaluations, optimiser, resuming, determinism."""
 
 import math
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import torch
 from plain_training import train_plainly
 from tiny_training import (
     CE,
+    SKD_EQ_5,
     SKD_MAP,
     SKD_NUMBER,
     SKD_PER_EXAMPLE,
@@ -25,6 +27,7 @@ from tiny_training import (
 )
 from torch import nn
 
+from xmrc.data.batches import epoch_batches
 from xmrc.errors import XmrcError
 from xmrc.learning.loop import DivergedError, Evaluation, evaluation_steps
 from xmrc.settings import DistillSettings, ObjectiveSettings, TrainingSettings
@@ -80,8 +83,15 @@ def test_training_is_adamw_over_the_mean_of_the_windows(
     assert_like_plain_training(with_training(PLAIN, **changes), folder)
 
 
+def by_pair(row: dict[str, float]) -> dict[str, float]:
+    """c_kl of each pair of languages that had a window."""
+    return {name: value for name, value in row.items() if name.startswith("c_kl ")}
+
+
 @pytest.mark.parametrize(
-    "objective", [SKD_NUMBER, SKD_MAP, SKD_PER_EXAMPLE], ids=["number", "map", "per_example"]
+    "objective",
+    [SKD_NUMBER, SKD_MAP, SKD_EQ_5, SKD_PER_EXAMPLE],
+    ids=["number", "map", "eq_5", "per_example"],
 )
 def test_training_distils_from_the_student_of_the_epochs_start(
     objective: ObjectiveSettings, folder: Path
@@ -97,6 +107,7 @@ def assert_like_plain_training(setting: Setting, folder: Path) -> None:
     assert len(found.history) == len(expected)
     for row, parts in zip(found.history, expected, strict=True):
         assert {name: row[name] for name in parts} == pytest.approx(parts, abs=1e-9)
+        assert by_pair(row).keys() == by_pair(parts).keys()
     for name, weight in reader.named_parameters():
         torch.testing.assert_close(found.weights[name], weight.data, rtol=0, atol=1e-9)
 
@@ -154,6 +165,35 @@ def test_an_evaluation_reports_means_since_the_last_one(folder: Path) -> None:
     for row in seldom:
         losses = [each["loss"] for each in by_step[since : row["step"]]]
         assert row["loss"] == pytest.approx(sum(losses) / len(losses), abs=1e-12)
+        since = row["step"]
+
+
+def test_c_kl_of_a_pair_is_the_mean_over_its_windows_since_the_last_evaluation(
+    folder: Path,
+) -> None:
+    every_step = replace(with_training(PLAIN, epochs=3), objective=SKD_MAP)
+    by_step = run_alone(folder, every_step).history
+    windows = tiny_windows(folder, 9)
+    batches = [
+        [windows.examples[windows.example[row]] for row in rows]
+        for epoch in range(3)
+        for rows in epoch_batches(windows.lengths, 4, seed=TRAINING.seed, epoch=epoch)
+    ]
+    counts = [
+        Counter(f"c_kl {one.question_language}-{one.context_language}" for one in batch)
+        for batch in batches
+    ]
+    since = 0
+    for row in run_alone(folder, replace(every_step, evaluate_every=0.75)).history:
+        steps = range(since, row["step"])
+        sums = {
+            name: sum(counts[step][name] * by_step[step].get(name, 0.0) for step in steps)
+            for name in sum((counts[step] for step in steps), Counter())
+        }
+        expected = {
+            name: total / sum(counts[step][name] for step in steps) for name, total in sums.items()
+        }
+        assert by_pair(row) == pytest.approx(expected, abs=1e-12)
         since = row["step"]
 
 

@@ -11,6 +11,7 @@ from ray.exceptions import RayTaskError
 from xmrc.learning.loop import DivergedError
 from xmrc.search.checkpoints import TrialFolders
 from xmrc.search.ledger import Ledger
+from xmrc.search.observed import read_table
 from xmrc.search.recorder import Recorder, TrackingAddress, cause_of, replay
 from xmrc.search.space import SearchSpace
 from xmrc.settings import Domain
@@ -61,7 +62,9 @@ class Search:
         path = self.folder / "search" / trial / f"checkpoint_{len(scores):06}"
         path.mkdir(parents=True, exist_ok=True)
         (path / "history.json").write_text(json.dumps(history))
-        result = {**history[-1], "history": history, "evaluations": of, "best": max(scores)}
+        observed = [{"c_kl": [["en", "de", s / 100], ["de", "de", 0.5]]} for s in scores]
+        facts = {"history": history, "observed": observed, "evaluations": of}
+        result = {**history[-1], **facts, "best": max(scores)}
         self.recorder.on_trial_result(0, self.trials, SimpleNamespace(trial_id=trial), result)
 
     def complete(self, trial):
@@ -77,6 +80,14 @@ class Search:
     @property
     def ledger(self):
         return Ledger.open(self.folder / "trials.json", "gxlt_f1")
+
+    def c_kl(self):
+        """What the table has, by trial."""
+        found = {}
+        for row in read_table(self.folder / "c_kl.csv"):
+            names = ("evaluation", "step", "question_language", "context_language", "c_kl")
+            found.setdefault(int(row["trial"]), []).append(tuple(row[name] for name in names))
+        return found
 
     def checkpoints(self):
         return sorted(
@@ -203,6 +214,14 @@ def test_a_killed_search_goes_on_without_writing_anything_twice(search, tracker,
     assert set(children(tracker)) == {"a", "b"}
     assert [one.number for one in search.ledger.trials.values()] == [1, 2]
     assert search.ledger.trials["b"].state == "finished"
+    assert search.c_kl() == {
+        1: [("1", "10", "en", "de", "0.4"), ("1", "10", "de", "de", "0.5")],
+        2: [
+            ("1", "10", "en", "de", "0.3"), ("1", "10", "de", "de", "0.5"),
+            ("2", "20", "en", "de", "0.35"), ("2", "20", "de", "de", "0.5"),
+            ("3", "30", "en", "de", "0.45"), ("3", "30", "de", "de", "0.5"),
+        ],
+    }  # fmt: skip
 
 
 def test_a_trial_that_ray_forgot_in_the_kill_is_replaced(search, tracker, capsys):
@@ -212,8 +231,10 @@ def test_a_trial_that_ray_forgot_in_the_kill_is_replaced(search, tracker, capsys
         search.report(trial, 40.0)
     search.complete("a")
     search.restart()
+    assert set(search.c_kl()) == {1, 2}
     search.begin()  # Ray knows neither: "a" has ended and is kept, "b" will be drawn anew
     assert set(search.ledger.trials) == {"a"}
+    assert set(search.c_kl()) == {1}
     search.start("c")
     assert search.ledger.trials["c"].number == 2
     search.recorder.on_step_begin(iteration=1, trials=[])  # looked for only once

@@ -11,7 +11,8 @@ from ray_here import CPUS
 from rich.console import Console
 
 from xmrc.data.cache import Cache
-from xmrc.learning.job import HISTORY, MODEL
+from xmrc.learning.history import HISTORY
+from xmrc.learning.job import MODEL
 from xmrc.learning.worker import WorkerResources, train_on_workers
 from xmrc.search.corpora import study_corpora
 from xmrc.search.folder import new_folder

@@ -6,7 +6,7 @@ own tokenizer; it equals, token for token, what that tokenizer makes of the pair
 right, whatever side the tokenizer is configured for.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 
 import numpy as np
 from transformers import PreTrainedTokenizerBase
@@ -53,6 +53,7 @@ def make_windows(
     first, last = _gold_tokens(examples, texts, context_row)
     held = (start <= first[example]) & (first[example] <= last[example]) & (last[example] < stop)
     shift = position - start
+    languages = [(one.question_language, one.context_language) for one in examples]
     return Windows(
         examples=examples,
         texts=texts,
@@ -68,6 +69,8 @@ def make_windows(
         end_target=np.where(held, last[example] + shift, 0),
         has_answer=held,
         question=_codes(example.id for example in examples)[example],
+        pairs=list(dict.fromkeys(languages)),
+        pair=_codes(languages)[example],
         lengths=template.special_tokens + question_tokens[example] + stop - start,
     )
 
@@ -106,7 +109,7 @@ def _gold_tokens(
     return np.where(blank, 0, first - offset), np.where(blank, ABSENT, last - offset)
 
 
-def _codes(ids: Iterable[str]) -> np.ndarray:
-    """Numbers that are equal where the ids are, counted in the order of appearance; int64."""
-    codes: dict[str, int] = {}
-    return np.array([codes.setdefault(id, len(codes)) for id in ids], np.int64)
+def _codes(names: Iterable[Hashable]) -> np.ndarray:
+    """Numbers that are equal where the names are, counted in the order of appearance; int64."""
+    codes: dict[Hashable, int] = {}
+    return np.array([codes.setdefault(name, len(codes)) for name in names], np.int64)

@@ -13,7 +13,7 @@ from xmrc.data.examples import Example
 from xmrc.data.template import PairTemplate
 from xmrc.data.tokenized import TokenizedTexts
 
-ABSENT = -1  # a position or character that is not there; the question and window of a filler row
+ABSENT = -1  # a position or character that is not there; question, pair, window of a filler row
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,7 @@ class Batch:
     has_answer_B: torch.Tensor  # bool
     weights_B: torch.Tensor  # float32: 1; 0 for a filler row
     question_B: torch.Tensor  # int64: the same for the same question id, in whatever language
+    pair_B: torch.Tensor  # int64: place of question and context language in the Windows' pairs
     window_B: torch.Tensor  # int64: row in the Windows
     candidates_BK2: torch.Tensor | None = None  # int64: a base's best spans, -1 absent; if mined
 
@@ -61,6 +62,8 @@ class Windows:
     end_target: np.ndarray  # int64
     has_answer: np.ndarray  # bool: the first gold answer is whole in it
     question: np.ndarray  # int64: code of the question id
+    pairs: Sequence[tuple[str, str]]  # question and context languages, as they first come
+    pair: np.ndarray  # int64: index into pairs
     lengths: np.ndarray  # int64: tokens of the window, special ones included
 
     def __len__(self) -> int:
@@ -127,6 +130,7 @@ def _batch(windows: Windows, rows: np.ndarray) -> Batch:
         "end_targets_B": windows.end_target[rows],
         "has_answer_B": windows.has_answer[rows],
         "question_B": windows.question[rows],
+        "pair_B": windows.pair[rows],
         "window_B": rows.astype(np.int64),
     }
     types = torch.from_numpy(spread(template.types_S)) if template.has_types else None
@@ -157,5 +161,6 @@ def _as_filler(batch: Batch) -> Batch:
         has_answer_B=torch.zeros_like(batch.has_answer_B),
         weights_B=torch.zeros_like(batch.weights_B),
         question_B=absent,
+        pair_B=absent,
         window_B=absent,
     )

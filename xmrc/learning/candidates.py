@@ -124,11 +124,16 @@ class Candidates:
         return spans_BK2
 
     def share_with_gold(self, windows: Windows) -> float:
-        """In how many of the windows with an answer it is among the spans; nan without such."""
+        """In how many of the questions that have their answer in a window the base found it there.
+
+        A question counts once, however many of its windows hold the answer: it is among the spans
+        of one of them at least. A question over two contexts is two. nan without any.
+        """
         rows = np.flatnonzero(windows.has_answer)
         gold_B2 = np.stack([windows.start_target[rows], windows.end_target[rows]], axis=1)
         found_B = (self.of(rows) == gold_B2[:, None]).all(axis=2).any(axis=1)
-        return float(found_B.mean()) if len(rows) else np.nan
+        asked, found = (np.unique(windows.example[each]) for each in (rows, rows[found_B]))
+        return len(found) / len(asked) if len(asked) else np.nan
 
 
 @dataclass(frozen=True)
@@ -145,6 +150,11 @@ class CandidateWindows:
     def lengths(self) -> np.ndarray:
         """Tokens of each window."""
         return self.windows.lengths
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """How good Z is before the gold is forced into it: the same at every evaluation."""
+        return {"gold_in_z": self.candidates.share_with_gold(self.windows)}
 
     def batch(self, rows: np.ndarray) -> Batch:
         """These windows as tensors."""

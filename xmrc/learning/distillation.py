@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from xmrc.data.features import Batch
 from xmrc.learning.distributed import sum_over_workers
 from xmrc.learning.model import SpanLogits, span_logits
+from xmrc.learning.pair_means import Pair, PairMeans
 from xmrc.scoring.ranking import average_precision, first_hit
 from xmrc.settings import DistillSettings
 
@@ -56,10 +57,14 @@ class Guidance:
 
 
 class Distillation:
-    """The teacher, its divergence from the student and the coefficient of both."""
+    """The teacher, its divergence from the student and the coefficient of both.
 
-    def __init__(self, settings: DistillSettings) -> None:
+    `pairs` are the language pairs of the batches, by their codes there.
+    """
+
+    def __init__(self, settings: DistillSettings, pairs: Sequence[Pair] = ()) -> None:
         self.settings = settings
+        self._means = PairMeans(pairs)
         self._divergence = DIVERGENCES[settings.divergence]
         self._teacher: nn.Module | None = None
 
@@ -83,6 +88,14 @@ class Distillation:
         start_B = self._tempered(guidance.logits.start_BL, student.start_BL)
         end_B = self._tempered(guidance.logits.end_BL, student.end_BL)
         return (start_B + end_B) / 2
+
+    def coefficient_by_pair(self) -> dict[Pair, float]:
+        """c_kl of each language pair: its windows' mean of the teacher's mAP@k since last asked.
+
+        So also where the coefficient itself is one number for the whole batch, of which this is the
+        part. Nothing where it is a fixed number. All workers must ask together.
+        """
+        return self._means.read()
 
     def teacher_state(self) -> dict[str, Tensor]:
         """The teacher's weights, for a checkpoint in the middle of a generation."""
@@ -108,6 +121,8 @@ class Distillation:
             fixed = logits[0].start_BL.new_full((), float(self.settings.coefficient))
             return [fixed] * len(batches)
         of_windows = [self._precision(*pair) for pair in zip(logits, batches, strict=True)]
+        for precision_B, batch in zip(of_windows, batches, strict=True):
+            self._means.add(precision_B, batch)
         if self.settings.variant == "per_example":
             return of_windows
         sums = [

@@ -2,11 +2,10 @@
 Out: metrics and checkpoints, through the context.
 
 A checkpoint is a folder: `model/` opens with `AutoModelForQuestionAnswering` and `AutoTokenizer`,
-`state.pt` and `history.json` are what resuming needs.
+`state.pt`, `history.json` and `observed.json` are what resuming needs.
 """
 
 import contextlib
-import json
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from xmrc.data.features import Windows, WindowSize, make_windows, tokenize_texts
 from xmrc.data.frozen import thaw
 from xmrc.data.sampling import sample_pairs
 from xmrc.learning.candidates import CandidateStore, CandidateWindows, window_codes
+from xmrc.learning.history import History
 from xmrc.learning.loop import Evaluation, Training
 from xmrc.learning.model import (
     check_positions,
@@ -33,13 +33,12 @@ from xmrc.learning.model import (
     save_checkpoint,
 )
 from xmrc.learning.objective import Objective
-from xmrc.learning.prediction import predict
 from xmrc.learning.reader import write_card
+from xmrc.learning.selection import Selection
 from xmrc.learning.step import Place
-from xmrc.scoring.matrix import score
 from xmrc.settings import ObjectiveSettings, TrainingSettings
 
-MODEL, STATE, HISTORY = "model", "state.pt", "history.json"
+MODEL, STATE = "model", "state.pt"
 
 
 @dataclass(frozen=True)
@@ -93,11 +92,13 @@ def train_reader(job: TrainingJob, context: TrainingContext) -> None:
     model = load_model(job.start, seed=job.training.seed, dropout=job.training.dropout)
     check_positions(model.config, job.start, job.size.max_length)
     on_device(model, context.place.device)
+    sampled = training_windows(job, tokenizer)
+    windows = with_candidates(job, sampled)
     training = Training(
         model,
         context.wrap,
-        with_candidates(job, training_windows(job, tokenizer)),
-        Objective(job.objective),
+        windows,
+        Objective(job.objective, sampled.pairs),
         job.training,
         evaluate_every=job.evaluate_every,
         place=context.place,
@@ -105,27 +106,17 @@ def train_reader(job: TrainingJob, context: TrainingContext) -> None:
     history = _restore(training, context)
     evaluations = len(training.evaluation_steps)
     if training.step == training.steps:  # finished, but nobody was left to hear it
-        context.report(_summary(history, evaluations, job.metric), None)
+        context.report(history.report(evaluations, job.metric), None)
         return
-    selection = None if job.select is None else windows_of(thaw(job.select), tokenizer, job)
+    selection = selection_of(job, tokenizer, context.place)
+    of_z = windows.metrics if isinstance(windows, CandidateWindows) else {}
 
     def validate(reader: nn.Module) -> dict[str, float]:
-        if selection is None:
-            return {}
-        predictions = predict(
-            reader,
-            selection,
-            n_best=1,
-            precision=job.training.precision,
-            rank=context.place.rank,
-            world_size=context.place.world_size,
-        )
-        metrics = score(selection.examples, predictions).metrics
-        return {name: value for name, value in metrics.items() if not name.startswith("topk")}
+        return {**of_z, **selection.scores(reader)}
 
     def report(evaluation: Evaluation) -> None:
-        history.append(_record(evaluation))
-        metrics = _summary(history, evaluations, job.metric)
+        history.add(evaluation)
+        metrics = history.report(evaluations, job.metric)
         if context.place.rank > 0:
             context.report(metrics, None)
             return
@@ -161,6 +152,12 @@ def with_candidates(job: TrainingJob, windows: Windows) -> Windows | CandidateWi
     return CandidateWindows(windows, store.open(window_codes(windows), size))
 
 
+def selection_of(job: TrainingJob, tokenizer: PreTrainedTokenizerBase, place: Place) -> Selection:
+    """What the job is evaluated on."""
+    windows = None if job.select is None else windows_of(thaw(job.select), tokenizer, job)
+    return Selection(windows, job.training.precision, place)
+
+
 def windows_of(
     examples: Sequence[Example],
     tokenizer: PreTrainedTokenizerBase,
@@ -179,36 +176,13 @@ def distinct_texts(examples: Sequence[Example]) -> list[str]:
     return list(dict.fromkeys((*questions, *contexts)))
 
 
-def _restore(training: Training, context: TrainingContext) -> list[dict[str, float]]:
+def _restore(training: Training, context: TrainingContext) -> History:
     with context.latest_checkpoint() as folder:
         if folder is None:
-            return []
+            return History()
         # on the CPU: what is restored is copied to where it belongs
         training.restore(torch.load(folder / STATE, map_location="cpu", weights_only=True))
-        return list(json.loads((folder / HISTORY).read_text()))
-
-
-def _record(evaluation: Evaluation) -> dict[str, float]:
-    return {
-        "evaluation": evaluation.number,
-        "epoch": evaluation.epoch,
-        "step": evaluation.step,
-        **evaluation.metrics,
-    }
-
-
-def _summary(
-    history: list[dict[str, float]], evaluations: int, metric: str | None
-) -> dict[str, Any]:
-    """The last of `evaluations`, the best value so far, and all until now (some may go unheard)."""
-    summary: dict[str, Any] = {
-        **history[-1],
-        "history": list(history),
-        "evaluations": evaluations,
-    }
-    if metric is not None:
-        summary["best"] = max(record[metric] for record in history)
-    return summary
+        return History.read(folder)
 
 
 def _write_checkpoint(
@@ -216,10 +190,10 @@ def _write_checkpoint(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     evaluation: Evaluation,
-    history: list[dict[str, float]],
+    history: History,
     size: WindowSize,
 ) -> None:
     save_checkpoint(model, tokenizer, folder / MODEL)
     write_card(folder / MODEL, size)
     torch.save(evaluation.state, folder / STATE)
-    (folder / HISTORY).write_text(json.dumps(history))
+    history.write(folder)

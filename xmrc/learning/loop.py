@@ -19,6 +19,7 @@ from xmrc.data.features import Batch
 from xmrc.errors import XmrcError
 from xmrc.learning.distributed import sum_over_workers
 from xmrc.learning.objective import Objective
+from xmrc.learning.pair_means import Pair
 from xmrc.learning.step import GradientStep, Place, Wrap
 from xmrc.settings import TrainingSettings
 
@@ -38,6 +39,7 @@ class Evaluation:
     step: int
     epoch: float
     metrics: dict[str, float]
+    coefficient_by_pair: dict[Pair, float]  # c_kl, where it comes from the teacher
     state: dict[str, Any]
 
 
@@ -170,6 +172,7 @@ class Training:
             step=self.step,
             epoch=self.step / self.steps_per_epoch,
             metrics=metrics,
+            coefficient_by_pair=self.objective.coefficient_by_pair(),
             state={
                 "model": self.model.state_dict(),
                 "optimiser": self.optimiser.state_dict(),

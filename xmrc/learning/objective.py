@@ -21,6 +21,7 @@ from xmrc.learning.objectives import (
     answer_set,
     span_log_probabilities,
 )
+from xmrc.learning.pair_means import Pair
 from xmrc.settings import ObjectiveSettings
 
 LossParts = dict[str, Tensor]  # name to a scalar; `loss` is what is differentiated
@@ -30,9 +31,10 @@ class Objective:
     """A span loss and, where they are on, contrastive learning and self-distillation.
 
     `span_weights` are what it learns itself, if anything; they are trained beside the student.
+    `pairs` are the language pairs of the batches, by their codes there.
     """
 
-    def __init__(self, settings: ObjectiveSettings) -> None:
+    def __init__(self, settings: ObjectiveSettings, pairs: Sequence[Pair] = ()) -> None:
         self._span_loss = SPAN_LOSSES[settings.span]
         self._alpha, self._candidates = settings.alpha, settings.candidates
         self.span_weights = SpanWeights(settings.candidates) if settings.span == "hl" else None
@@ -41,7 +43,9 @@ class Objective:
             self.contrast = Contrast(settings.contrast)
         distill = settings.distill
         distils = distill is not None and distill.coefficient != 0
-        self._distillation = Distillation(distill) if distill is not None and distils else None
+        self._distillation: Distillation | None = None
+        if distill is not None and distils:
+            self._distillation = Distillation(distill, pairs)
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """What it learns itself, as groups of an optimiser, with rates of their own."""
@@ -90,6 +94,10 @@ class Objective:
     def metrics(self) -> dict[str, float]:
         """What it has learned itself: the weights of Z and their entropy."""
         return {} if self.span_weights is None else self.span_weights.summary()
+
+    def coefficient_by_pair(self) -> dict[Pair, float]:
+        """c_kl of each language pair since last asked; all workers must ask together."""
+        return {} if self._distillation is None else self._distillation.coefficient_by_pair()
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint needs beside the student."""

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from xmrc.learning.job import HISTORY
+from xmrc.learning.history import HISTORY
 
 SEARCH = "search"  # the trials of a study; its base is a search of its own, of one trial
 

@@ -135,7 +135,7 @@ def _mine(
     store.add(codes, size, mine)
     spent = f"mined in {clock(time.time() - began)}" if missing else "found"
     golds = store.open(codes, size).share_with_gold(windows)
-    say(f"candidates: {spent}; the gold is among them in {golds:.0%} of the windows with an answer")
+    say(f"candidates: {spent}; the gold is among those of {golds:.0%} of the questions")
 
 
 def _largest_ntl(study: Study, settings: RunSettings) -> int:

@@ -1,6 +1,6 @@
-"""Ray Tune's events, written down. In: callbacks on the driver. Out: ledger, MLflow, display.
+"""Ray Tune's events, written down. In: callbacks of the driver. Out: ledger, tables, MLflow, lines.
 
-The only writer of all three. It is pickled with the search and lives on after a resume, so what it
+The only writer of them all. It is pickled with the search and lives on after a resume, so what it
 holds open is opened in `setup` and never travels.
 """
 
@@ -18,6 +18,7 @@ from rich.console import Console
 
 from xmrc.search.checkpoints import TrialFolders
 from xmrc.search.ledger import RUNNING, Ledger, TrialRecord
+from xmrc.search.observed import ObservedTables
 from xmrc.search.progress import Display, open_display
 from xmrc.tracking.tracker import Tracker
 
@@ -41,14 +42,18 @@ class TrackingAddress:
 
 @dataclass(frozen=True)
 class Kind:
-    """What trainings are to MLflow: the name of their runs, before the number, and their tags."""
+    """What trainings are to MLflow: the name of their runs, before the number, and their tags.
+
+    `prefix` is what the names of their tables begin with.
+    """
 
     name: str
     tags: Mapping[str, str]
+    prefix: str
 
 
-TRIAL = Kind("trial", {})
-CONFIRMATION = Kind("confirmation", {"xmrc.role": "confirmation"})
+TRIAL = Kind("trial", {}, "")
+CONFIRMATION = Kind("confirmation", {"xmrc.role": "confirmation"}, "confirmation-")
 
 
 class Recorder(tune.Callback):
@@ -73,15 +78,17 @@ class Recorder(tune.Callback):
         self._ledger: Ledger
         self._tracker: Tracker
         self._display: Display
+        self._tables: ObservedTables
 
     def __getstate__(self) -> dict[str, Any]:
-        live = ("_ledger", "_tracker", "_display")
+        live = ("_ledger", "_tracker", "_display", "_tables")
         return {name: value for name, value in self.__dict__.items() if name not in live}
 
     def setup(self, *args: Any, **kwargs: Any) -> None:
         """The search begins, or goes on."""
         self._ledger = Ledger.open(self._ledger_path, self._metric)
         self._tracker = self._address.open()
+        self._tables = ObservedTables.open(self._ledger_path.parent, self._kind.prefix)
         self._display = open_display(Console(), self._trials, self._at_once)
         self._begun = False
 
@@ -94,6 +101,7 @@ class Recorder(tune.Callback):
         for record in list(self._ledger.trials.values()):
             if record.state == RUNNING and record.id not in known:
                 self._ledger.forget(record.id)
+                self._tables.forget(record.number)
                 self._tracker.end_trial(record.id, "failed", "lost when the search was killed")
 
     def on_trial_start(
@@ -118,6 +126,7 @@ class Recorder(tune.Callback):
             trial.trial_id, result["history"], result["evaluations"], time.time()
         )
         record = self._ledger.trials[trial.trial_id]
+        self._tables.put(record.number, result["history"], result["observed"])
         log_history(self._tracker, record)
         self._display.update(self._ledger, record)
 

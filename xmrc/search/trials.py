@@ -20,6 +20,7 @@ from xmrc.learning.job import TrainingJob
 from xmrc.search.checkpoints import SEARCH, TrialFolders
 from xmrc.search.ledger import Ledger
 from xmrc.search.mining import Mined
+from xmrc.search.observed import table_files
 from xmrc.search.prepare import Prepared, trial_job
 from xmrc.search.recorder import Recorder
 from xmrc.search.resources import Fit
@@ -93,6 +94,8 @@ def search_trials(run: Run, jobs: Jobs, fit: Fit) -> Ledger:
         max_failures=search.max_failures,
         callbacks=[recorder],
     )
+    for table in table_files(run.folder.path):
+        run.tracker.log_artifact(table)
     return ended_ledger(run.folder.ledger, study, trials)
 
 

@@ -1,0 +1,98 @@
+"""What trainings report beside numbers, as tidy tables. In: reports. Out: CSV files, always whole.
+
+c_kl.csv     c_kl of each language pair, at every evaluation of trials that take it from the teacher
+
+The trainings of a confirmation have tables of their own, `confirmation-c_kl.csv`.
+"""
+
+import csv
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from xmrc.scoring.files import replacing
+
+C_KL = "c_kl.csv"
+
+Row = Mapping[str, Any]
+Observed = Mapping[str, Any]  # of one evaluation, as `learning.history` says
+
+
+def c_kl_rows(observed: Observed) -> Iterator[Row]:
+    """A row for each language pair."""
+    for question, context, mean in observed.get("c_kl", ()):
+        yield {"question_language": question, "context_language": context, "c_kl": mean}
+
+
+TABLES: Mapping[str, Callable[[Observed], Iterable[Row]]] = {C_KL: c_kl_rows}
+
+
+@dataclass
+class ObservedTables:
+    """The tables of all trainings of a search, in files of `folder` that begin with `prefix`."""
+
+    folder: Path
+    prefix: str = ""
+    _rows: dict[str, dict[int, list[Row]]] = field(default_factory=dict)  # by table, by trial
+
+    @classmethod
+    def open(cls, folder: Path, prefix: str = "") -> "ObservedTables":
+        """Begin the tables, or go on with those that are there."""
+        tables = cls(folder, prefix)
+        for name in TABLES:
+            by_trial = tables._rows.setdefault(name, {})
+            for row in read_table(folder / f"{prefix}{name}"):
+                by_trial.setdefault(int(row["trial"]), []).append(row)
+        return tables
+
+    def put(self, trial: int, history: Sequence[Row], observed: Sequence[Observed]) -> None:
+        """All that the trial of this number has reported until now, in place of what it had."""
+        for name, rows_of in TABLES.items():
+            rows: list[Row] = [
+                {"trial": trial, **place, **row}
+                for place, one in zip(map(_place, history), observed, strict=True)
+                for row in rows_of(one)
+            ]
+            self._replace(name, trial, rows)
+
+    def forget(self, trial: int) -> None:
+        """A trial that never was; its number goes to another."""
+        for name in TABLES:
+            self._replace(name, trial, [])
+
+    def _replace(self, name: str, trial: int, rows: list[Row]) -> None:
+        by_trial = self._rows[name]
+        if rows == by_trial.get(trial, []):
+            return
+        by_trial[trial] = rows
+        write_table(self.folder / f"{self.prefix}{name}", by_trial)
+
+
+def write_table(path: Path, by_trial: Mapping[int, Sequence[Row]]) -> None:
+    """The rows of all trials, by their numbers; no file where there are none."""
+    rows = [row for number in sorted(by_trial) for row in by_trial[number]]
+    if not rows:
+        path.unlink(missing_ok=True)
+        return
+    with replacing(path) as partial, open(partial, "w", encoding="utf-8", newline="") as file:
+        table = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        table.writeheader()
+        table.writerows(rows)
+
+
+def read_table(path: Path) -> list[dict[str, str]]:
+    """The rows of a table; none where nothing was observed."""
+    if not path.exists():
+        return []
+    with open(path, encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def table_files(folder: Path, prefix: str = "") -> list[Path]:
+    """The tables that are there."""
+    return [path for name in TABLES if (path := folder / f"{prefix}{name}").exists()]
+
+
+def _place(evaluation: Row) -> Row:
+    return {name: evaluation[name] for name in ("evaluation", "epoch", "step")}
