@@ -8,11 +8,12 @@ import pytest
 from transformers import AutoTokenizer
 
 from xmrc.data.cache import Cache
-from xmrc.errors import DataError
+from xmrc.errors import DataError, SettingsError
 from xmrc.learning.job import training_windows
 from xmrc.learning.model import DEMO_ENCODER
-from xmrc.search.corpora import ntl_values, read_corpora, widest
-from xmrc.search.prepare import prepare, trial_job
+from xmrc.search.corpora import ntl_values, read_corpora, study_corpora, widest
+from xmrc.search.prepare import base_job, base_key, prepare, trial_job
+from xmrc.search.trials import Jobs
 from xmrc.settings import load_study
 
 SETTINGS = """
@@ -100,3 +101,44 @@ def test_the_ntl_that_trials_can_have(load, space, values):
     study = load("demo/train", "settings.data.ntl=1", f"space={space}")
     assert ntl_values(study) == values
     assert widest(study).data.ntl == max(values)
+
+
+def test_a_corpus_that_some_trials_sample_from_must_be_parallel(load, tmp_path):
+    squad(tmp_path, "squad.en.json", ["a", "b", "c"])
+    squad(tmp_path, "squad.es.json", ["d"])
+    squad(tmp_path, "squad.de.json", ["e"])
+    as_they_are = ["settings.data.sampling=none", "settings.data.ntl=1"]
+    read_corpora(widest(load(tmp_path / "squad*.json", *as_they_are)))
+    study = load(
+        tmp_path / "squad*.json", *as_they_are, "space={data.sampling: {choice: [none, pairs]}}"
+    )
+    with pytest.raises(DataError, match="is not aligned"):
+        read_corpora(widest(study))
+
+
+# Watched questions
+
+
+def test_trials_watch_what_the_study_says_and_the_base_nothing(load, tmp_path):
+    more = ["settings.base={corpus: demo/train, limit: 20}", "settings.data.limit=6"]
+    plain = load("demo/train", *more)
+    prepared = prepare(plain.settings, study_corpora(plain), Cache(tmp_path / "cache"))
+    ids = [one.id for one in study_corpora(plain).select.examples]
+    watching = load("demo/train", *more, f"tracking.watch=[{ids[-1]}, {ids[0]}]")
+    study_corpora(watching)
+    job = Jobs(watching, prepared, str(DEMO_ENCODER), None, 1).of({})
+    assert tuple(job.watch) == (ids[-1], ids[0])
+    base = base_job(watching.settings, prepared, 1)
+    assert tuple(base.watch) == ()
+    assert base_key(base) == base_key(base_job(plain.settings, prepared, 1))
+
+
+def test_only_questions_that_are_selected_on_are_watched(load):
+    with pytest.raises(SettingsError, match=r"tracking\.watch: .*demo/dev .*, got 'nowhere'$"):
+        study_corpora(load("demo/train", "tracking.watch=[nowhere]"))
+    study = load("demo/train", "search.confirm={top: 1, seeds: 1}")
+    aside = study_corpora(study).promotion.corpus.examples[0].id
+    study_corpora(load("demo/train", f"tracking.watch=[{aside}]"))
+    watching = f"tracking.watch=[{aside}]"
+    with pytest.raises(SettingsError, match="which is kept aside for the promotion"):
+        study_corpora(load("demo/train", "search.confirm={top: 1, seeds: 1}", watching))
