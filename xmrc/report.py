@@ -1,8 +1,9 @@
 """`python -m xmrc.report`: show a study, compare evaluations. In: what was kept. Out: page, tables.
 
 `--study` makes one page of a study, with its pictures. For `--compare`, a run is a folder that
-`python -m xmrc.evaluate --out` or a study has written, or the id of an MLflow run that has such
-files. Runs joined by commas are the seeds of one setting.
+`python -m xmrc.evaluate --out` or a study has written, the id of an MLflow run that has such files,
+or a registered model, which stands for the evaluation of its study's champion. Runs joined by
+commas are the seeds of one setting.
 """
 
 import argparse
@@ -19,7 +20,7 @@ from rich.console import Console
 
 from xmrc import command, difference_tables
 from xmrc.command import say
-from xmrc.errors import DataError, SettingsError
+from xmrc.errors import DataError, ResourceError, SettingsError
 from xmrc.scoring.diagnosis import diagnose, in_words
 from xmrc.scoring.files import check_writable
 from xmrc.scoring.matrix import summarise
@@ -103,8 +104,9 @@ def _parser() -> argparse.ArgumentParser:
         nargs="+",
         type=command.words,
         metavar="RUN",
-        help="folders of evaluations or ids of MLflow runs; the first is what the others are "
-        "compared with; RUN,RUN,... are seeds of one setting",
+        help="folders of evaluations, ids of MLflow runs, models:/NAME@ALIAS or "
+        "models:/NAME/VERSION; the first is what the others are compared with; RUN,RUN,... are "
+        "seeds of one setting",
     )
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="folder for the page [report, in the run's folder]"
@@ -154,19 +156,38 @@ def _read(name: str, options: argparse.Namespace) -> list[ExampleScore]:
     folder = Path(name).expanduser()
     if folder.is_dir():
         return read_examples(_table_of(folder))
+    if name.startswith("models:"):
+        return _read_model(name, options)
     if not RUN_ID.fullmatch(name):
         raise SettingsError(
-            "--compare: a run must be a folder, or the id of a run in MLflow (32 hexadecimal "
-            f"digits); {name} is neither"
+            "--compare: a run must be a folder, the id of a run in MLflow (32 hexadecimal digits), "
+            f"models:/NAME@ALIAS or models:/NAME/VERSION; {name} is none of them"
         )
+    return _read_run(name, ("", CHAMPION), options)
+
+
+def _read_model(name: str, options: argparse.Namespace) -> list[ExampleScore]:
     # MLflow takes seconds to import, and folders need none of it.
+    from xmrc.tracking.artifacts import study_run
+
+    storage = str(storage_path(options.storage))
+    run_id = study_run(name, uri=options.tracking_uri, storage=storage)
+    try:
+        return _read_run(run_id, (CHAMPION,), options)
+    except ResourceError as error:
+        raise ResourceError(f"{name}: {error}") from error
+
+
+def _read_run(
+    run_id: str, folders: Sequence[str], options: argparse.Namespace
+) -> list[ExampleScore]:
     from xmrc.tracking.artifacts import fetch_file
 
     with tempfile.TemporaryDirectory() as temporary:
         file = fetch_file(
-            name,
+            run_id,
             EXAMPLES,
-            ("", CHAMPION),
+            folders,
             uri=options.tracking_uri,
             storage=str(storage_path(options.storage)),
             into=Path(temporary),

@@ -140,6 +140,47 @@ def test_runs_in_mlflow(tmp_path, compare, mlflow_runs):
     assert problem == f"error: run {'0' * 32}: no such run at {uri}\n"
 
 
+def test_registered_models(tmp_path, compare, mlflow_runs):
+    """The version is of a trial's run, and the evaluation lies beside that of its study."""
+    uri, full, empty = mlflow_runs
+    client = MlflowClient(uri)
+    client.create_registered_model("gxlt")
+    for study in (full, empty):
+        tags = {"mlflow.parentRunId": study}
+        trial = client.create_run(client.get_run(study).info.experiment_id, tags=tags).info
+        client.create_model_version("gxlt", trial.artifact_uri, trial.run_id)
+    client.set_registered_model_alias("gxlt", "champion", "1")
+    folder, options = write_run(tmp_path / "a"), ("--tracking-uri", uri)
+    expected = row(compare(folder, str(tmp_path / "champion"))[1], "gxlt_f1")
+    for name in ("models:/gxlt@champion", "models:/gxlt/1"):
+        code, out, _ = compare(folder, name, *options)
+        assert code == 0
+        assert f"B: {name}" in out
+        assert row(out, "gxlt_f1") == expected
+
+    without = f"run {empty} at {uri}: must have the file champion/examples.parquet"
+    for name, message in (
+        ("models:/gxlt/2", f"models:/gxlt/2: {without}"),
+        ("models:/gxlt@nobody", f"models:/gxlt@nobody: no such model at {uri}"),
+        ("models:/gxlt/7", f"models:/gxlt/7: no such model at {uri}"),
+        ("models:/other@champion", f"models:/other@champion: no such model at {uri}"),
+    ):
+        code, out, problem = compare(folder, name, *options)
+        assert (code, out, problem) == (2, "", f"error: {message}\n")
+
+
+def test_a_model_that_no_run_has_made(tmp_path, compare, mlflow_runs):
+    uri, *_ = mlflow_runs
+    client = MlflowClient(uri)
+    client.create_registered_model("foreign")
+    client.create_model_version("foreign", str(tmp_path))
+    code, _, problem = compare(
+        write_run(tmp_path / "a"), "models:/foreign/1", "--tracking-uri", uri
+    )
+    message = f"models:/foreign/1: must have been registered by a run at {uri}"
+    assert (code, problem) == (2, f"error: {message}\n")
+
+
 def test_bad_input_is_one_line_with_exit_code_2(tmp_path, compare, monkeypatch):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.chdir(tmp_path)
@@ -151,7 +192,9 @@ def test_bad_input_is_one_line_with_exit_code_2(tmp_path, compare, monkeypatch):
     for arguments, message in (
         ([good], "--compare: must name 2 to 26 runs, got 1"),
         ([good, same], "must name each run once"),
-        ([good, "nowhere"], "nowhere is neither"),
+        ([good, "nowhere"], "models:/NAME/VERSION; nowhere is none of them"),
+        ([good, "models:/x"], "models:/x: must be models:/NAME@ALIAS or models:/NAME/VERSION"),
+        ([good, "models:/x@y"], "models:/x@y: there is no tracking database"),
         ([good, str(tmp_path / "empty")], "empty: must hold examples.parquet"),
         ([good, other], "must be over the same examples: 180 of the 240 of"),
         ([good, fewer], f"4 of the 240 of {good} are not in {fewer}"),

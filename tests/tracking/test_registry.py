@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from xmrc.errors import ResourceError, SettingsError
+from xmrc.tracking.artifacts import study_run
 from xmrc.tracking.registry import SIGNATURE, check_name, fetch, register
 from xmrc.tracking.tracker import Tracker
 
@@ -109,6 +110,7 @@ def test_the_champion_loads_and_answers_without_us(
 
     version = tracker.client.get_model_version_by_alias(name, "champion")
     assert version.run_id == tracker.run_id("t1")
+    assert study_run(f"models:/{name}/1", uri=tracker.uri, storage="") == tracker.run_id()
     assert version.tags == {"gxlt_f1": "61.25"}
     assert version.description == "a *test*"
     logged = tracker.client.get_logged_model(version.source.removeprefix("models:/"))

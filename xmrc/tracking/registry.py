@@ -18,6 +18,7 @@ import mlflow.pyfunc
 import pandas as pd
 import sqlalchemy
 from mlflow import MlflowClient
+from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model, ModelSignature
 from mlflow.types import ColSpec, DataType, Schema
@@ -57,6 +58,7 @@ SIGNATURE = ModelSignature(  # start and end in characters of the context; nbest
         ]
     ),
 )
+MODEL = re.compile(r"models:/([^/@]+)(?:@([\w-]+)|/(\d+))")
 READER = "reader"  # the checkpoint among the artifacts of the model
 
 
@@ -175,15 +177,35 @@ def fetch(model: str, *, uri: str | None, storage: str, cache: Path) -> Path:
     `cache` unless it lies on this machine. ResourceError: there is none."""
     if not model.startswith("models:"):
         return _reader(_existing_folder(Path(model)))
-    named = re.fullmatch(r"models:/([^/@]+)(?:@([\w-]+)|/(\d+))", model)
-    if named is None:
-        raise ResourceError(f"{model}: must be models:/NAME@ALIAS or models:/NAME/VERSION")
+    check_model(model)
     uri = tracking_uri(uri, storage)
     refuse_missing_database(model, uri)
     with refusing(uri), patience(retries=2, seconds=30), only_here(uri):
         client = connect(uri)
-        location = _location(client, model, uri, *named.groups())
+        found = named_version(client, model, uri)
+        location = client.get_model_version_download_uri(found.name, found.version)
         return _reader(_local_copy(location, client, cache))
+
+
+def check_model(model: str) -> None:
+    """ResourceError unless `model` has the form of a registered version's name."""
+    if not MODEL.fullmatch(model):
+        raise ResourceError(f"{model}: must be models:/NAME@ALIAS or models:/NAME/VERSION")
+
+
+def named_version(client: MlflowClient, model: str, uri: str) -> ModelVersion:
+    """The version that models:/NAME@ALIAS or models:/NAME/VERSION is. ResourceError: none is."""
+    named = MODEL.fullmatch(model)
+    assert named, "checked by check_model"
+    name, alias, number = named.groups()
+    try:
+        if alias:
+            return client.get_model_version_by_alias(name, alias)
+        return client.get_model_version(name, number)
+    except MlflowException as error:
+        if error.get_http_status_code() >= 500:
+            raise
+        raise ResourceError(f"{model}: no such model at {shown(uri)}") from error
 
 
 def _existing_folder(folder: Path) -> Path:
@@ -208,18 +230,6 @@ def refuse_missing_database(sought: str, uri: str) -> None:
     url = sqlalchemy.make_url(uri) if uri.startswith("sqlite:") else None
     if url is not None and url.database and not Path(url.database).exists():
         raise ResourceError(f"{sought}: there is no tracking database {shown(uri)} to find it in")
-
-
-def _location(
-    client: MlflowClient, model: str, uri: str, name: str, alias: str | None, version: str | None
-) -> str:
-    try:
-        number = client.get_model_version_by_alias(name, alias).version if alias else version
-        return str(client.get_model_version_download_uri(name, str(number)))
-    except MlflowException as error:
-        if error.get_http_status_code() >= 500:
-            raise
-        raise ResourceError(f"{model}: no such model at {shown(uri)}") from error
 
 
 def _local_copy(location: str, client: MlflowClient, cache: Path) -> Path:
