@@ -112,7 +112,7 @@ def test_a_corpus_that_some_trials_sample_from_must_be_parallel(load, tmp_path):
     study = load(
         tmp_path / "squad*.json", *as_they_are, "space={data.sampling: {choice: [none, pairs]}}"
     )
-    with pytest.raises(DataError, match="is not aligned"):
+    with pytest.raises(DataError, match="must be parallel"):
         read_corpora(widest(study))
 
 
