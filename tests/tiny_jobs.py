@@ -73,7 +73,7 @@ def tiny_job(folder: Path, **changes: Any) -> TrainingJob:
 
 def quiet_job(folder: Path) -> TrainingJob:
     """The job without dropout, so that it is the same on any number of workers."""
-    job = tiny_job(folder)
+    job = tiny_job(folder, watch=("q2", "q5"))
     return replace(job, training=job.training.model_copy(update={"dropout": 0.0}))
 
 

@@ -21,6 +21,7 @@ from xmrc.learning.job import MODEL, STATE, CrossLingualSampling, training_windo
 from xmrc.learning.model import load_tokenizer
 from xmrc.learning.reader import read_size
 from xmrc.scoring.matrix import score
+from xmrc.scoring.metrics import exact_match, f1
 from xmrc.settings import CandidateSettings, ObjectiveSettings
 
 STEPS = [2, 4, 6, 8, 10, 12]  # 6 questions, 4 pairs each, 6 at a time: 4 steps an epoch
@@ -133,6 +134,61 @@ def test_another_seed_gives_another_reader(folder: Path, whole: Recorder, tmp_pa
     other = replace(job, training=job.training.model_copy(update={"seed": 4}))
     recorder = run_job(other, Recorder(tmp_path))
     assert recorder.reports[-1]["loss"] != whole.reports[-1]["loss"]
+
+
+# Watched questions
+
+
+def test_the_watched_answers_are_the_first_of_those_that_are_predicted(
+    folder: Path, whole: Recorder, tmp_path: Path
+) -> None:
+    """By the reader of each checkpoint, read anew with the whole selection set."""
+    job = tiny_job(folder, watch=("q4", "q1"))
+    recorder = run_job(job, Recorder(tmp_path))
+    assert [each["history"] for each in recorder.reports] == [
+        each["history"]
+        for each in whole.reports  # to watch changes nothing
+    ]
+    assert job.select is not None
+    examples = thaw(job.select)
+    for number, checkpoint in enumerate(recorder.checkpoints):
+        assert checkpoint is not None
+        reading = ReadingJob(
+            str(checkpoint / MODEL), job.select, job.size, "fp32", job.cache, threads=1
+        )
+        predictions = predictions_from(reading, examples, [read_share(reading, 0, 1)])
+        expected = []
+        for example, prediction in zip(examples, predictions, strict=True):
+            if example.id in ("q1", "q4"):
+                golds, language = [example.answers[0].text], example.context_language
+                for span in prediction.nbest[:5]:
+                    right = 100 * exact_match(span.text, golds, language)
+                    part = 100 * f1(span.text, golds, language)
+                    expected.append((example.id, language, span.text, span.score, right, part))
+        found = [
+            (id, context, *answer)
+            for id, question, context, answers in recorder.reports[-1]["observed"][number][
+                "watched"
+            ]
+            for answer in answers
+        ]
+        assert len(found) == 2 * len(LANGUAGES) * 5
+        for one, wanted in zip(found, expected, strict=True):
+            assert one == (*wanted[:3], pytest.approx(wanted[3], abs=1e-5), *wanted[4:])
+
+
+def test_watched_answers_survive_a_stop(folder: Path, tmp_path: Path) -> None:
+    job = tiny_job(folder, watch=("q0",))
+    for name in ("whole", "before", "after"):
+        (tmp_path / name).mkdir()
+    expected = run_job(job, Recorder(tmp_path / "whole")).reports[-1]["observed"]
+    stopping = Stopping(tmp_path / "before")
+    stopping.last = 2
+    with pytest.raises(StoppedError):
+        run_job(job, stopping)
+    after = Recorder(tmp_path / "after", resume_from=stopping.checkpoints[-1])
+    assert run_job(job, after).reports[-1]["observed"] == expected
+    assert all("watched" in one for one in expected)
 
 
 # Training data

@@ -11,12 +11,13 @@ from ray.exceptions import RayTaskError
 from xmrc.learning.loop import DivergedError
 from xmrc.search.checkpoints import TrialFolders
 from xmrc.search.ledger import Ledger
-from xmrc.search.observed import read_table
-from xmrc.search.recorder import Recorder, TrackingAddress, cause_of, replay
+from xmrc.search.observed import ObservedTables, read_table
+from xmrc.search.recorder import CONFIRMATION, Recorder, TrackingAddress, cause_of, replay
 from xmrc.search.space import SearchSpace
 from xmrc.settings import Domain
 from xmrc.tracking.tracker import Tracker
 
+ANSWER = 'in "Köln",\nam Rhein \ud800'  # with a lone surrogate, which UTF-8 does not have
 SPACE = SearchSpace(
     {"data.ntl": Domain(int=[1, 6]), "training.dropout": Domain(choice=[None, 0.1])}
 )
@@ -62,7 +63,15 @@ class Search:
         path = self.folder / "search" / trial / f"checkpoint_{len(scores):06}"
         path.mkdir(parents=True, exist_ok=True)
         (path / "history.json").write_text(json.dumps(history))
-        observed = [{"c_kl": [["en", "de", s / 100], ["de", "de", 0.5]]} for s in scores]
+        observed = [
+            {
+                "c_kl": [["en", "de", s / 100], ["de", "de", 0.5]],
+                "watched": [
+                    ["q1", "en", "de", [[ANSWER, s / 100, 0.0, 50.0], ["", 0.1, 0.0, 0.0]]]
+                ],
+            }
+            for s in scores
+        ]
         facts = {"history": history, "observed": observed, "evaluations": of}
         result = {**history[-1], **facts, "best": max(scores)}
         self.recorder.on_trial_result(0, self.trials, SimpleNamespace(trial_id=trial), result)
@@ -288,3 +297,46 @@ def test_causes_are_one_line_of_what_went_wrong_in_the_worker():
     assert cause_of(group) == "DivergedError: got nan"
     assert cause_of(None) == "the trial's process was lost"
     assert cause_of(MemoryError()) == "MemoryError: no message"
+
+
+def test_watched_answers_are_a_table_of_their_own(search, tracker, capsys):
+    search.begin()
+    search.start("a")
+    search.report("a", 40.0, 50.0)
+    search.start("b")
+    search.report("b", 30.0)
+    search.restart()
+    search.trials = [SimpleNamespace(trial_id=trial, config={}) for trial in "ab"]
+    search.begin()
+    search.report("b", 30.0, 60.0)
+    rows = read_table(search.folder / "watched.csv")
+    assert rows[0] == {
+        "trial": "1",
+        "evaluation": "1",
+        "epoch": "1.0",
+        "step": "10",
+        "id": "q1",
+        "question_language": "en",
+        "context_language": "de",
+        "rank": "1",
+        "answer": ANSWER.replace("\ud800", "\\ud800"),
+        "probability": "0.4",
+        "em": "0.0",
+        "f1": "50.0",
+    }
+    places = [(row["trial"], row["evaluation"], row["rank"]) for row in rows]
+    assert places == [(t, e, r) for t in "12" for e in "12" for r in "12"]
+    assert [row["probability"] for row in rows[::2]] == ["0.4", "0.5", "0.3", "0.6"]
+
+
+def test_a_confirmation_has_tables_of_its_own_and_without_reports_there_are_none(tmp_path):
+    tables = ObservedTables.open(tmp_path, CONFIRMATION.prefix)
+    tables.put(1, [{"evaluation": 1, "epoch": 0.5, "step": 3}], [{}])
+    assert list(tmp_path.iterdir()) == []
+    place = {"evaluation": 1, "epoch": 0.5, "step": 3, "loss": 0.1}
+    tables.put(1, [place], [{"c_kl": [["en", "en", 0.25]]}])
+    (row,) = read_table(tmp_path / "confirmation-c_kl.csv")
+    assert (row["epoch"], row["c_kl"]) == ("0.5", "0.25")
+    assert [path.name for path in tmp_path.iterdir()] == ["confirmation-c_kl.csv"]
+    tables.forget(1)
+    assert list(tmp_path.iterdir()) == []

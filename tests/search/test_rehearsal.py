@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from xmrc.errors import SettingsError
+from xmrc.search.corpora import study_corpora
 from xmrc.search.rehearsal import rehearsal
 from xmrc.search.space import SearchSpace, trial_count
 from xmrc.settings import Study, load_study, to_yaml
@@ -22,6 +23,10 @@ def test_a_rehearsal_keeps_objective_and_space(path: Path) -> None:
     assert trial_count(short) <= 3
     assert short.tracking.register_as != study.tracking.register_as
     assert Study.model_validate(short.model_dump(mode="json")) == short
+    assert len(short.tracking.watch) == len(study.tracking.watch)
+    if short.tracking.watch:
+        selected = {one.id for one in study_corpora(short).select.examples}
+        assert selected.issuperset(short.tracking.watch)
 
 
 def test_what_the_demo_fixes_is_not_searched(tmp_path: Path) -> None:

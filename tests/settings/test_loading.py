@@ -136,6 +136,7 @@ def test_a_study_is_frozen_and_travels(study_file):
         ("name=a/b", "name must be at most 100 letters, digits, '.', '_' or '-', the first a letter or digit, got a/b"),
         ("name=..", "name must be at most 100 letters"),
         ("name=null", "name must be at most 100 letters"),
+        ("tracking.watch=[a,b,a]", "tracking.watch must name each question id once, got [a, b, a]"),
         ("tracking.register_as='a:b'", "tracking.register_as must be at most 100 letters"),
         ("storage=s3://bucket/runs", "storage must be a folder (which all nodes of a cluster see), got s3://bucket/runs"),
         # several keys at once

@@ -18,7 +18,7 @@ class History:
     """One row of numbers for each evaluation, and beside it what is no single number.
 
     `observed` has for each evaluation a mapping, empty where there is nothing: `c_kl`, of each
-    language pair [question language, context language, mean].
+    language pair [question language, context language, mean]; `watched`, as `Selection` has it.
     """
 
     rows: list[dict[str, float]] = field(default_factory=list)
@@ -34,17 +34,17 @@ class History:
         for name, content in ((HISTORY, self.rows), (OBSERVED, self.observed)):
             (folder / name).write_text(json.dumps(content))
 
-    def add(self, evaluation: Evaluation) -> None:
-        """The next evaluation."""
+    def add(self, evaluation: Evaluation, watched: list[list[Any]]) -> None:
+        """The next evaluation, and the answers to what is watched."""
         place = {
             "evaluation": evaluation.number,
             "epoch": evaluation.epoch,
             "step": evaluation.step,
         }
         self.rows.append({**place, **evaluation.metrics})
-        by_pair = evaluation.coefficient_by_pair
-        c_kl = {"c_kl": [[*pair, mean] for pair, mean in by_pair.items()]} if by_pair else {}
-        self.observed.append(c_kl)
+        c_kl = [[*pair, mean] for pair, mean in evaluation.coefficient_by_pair.items()]
+        observed = {"c_kl": c_kl, "watched": watched}
+        self.observed.append({name: rows for name, rows in observed.items() if rows})
 
     def report(self, evaluations: int, metric: str | None) -> dict[str, Any]:
         """The last of `evaluations`, the best value so far, and all until now."""

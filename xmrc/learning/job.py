@@ -66,6 +66,7 @@ class TrainingJob:
     cache: Path
     threads: int  # CPU threads of one worker
     candidates: str | None = None  # key in the cache of the spans that a base mined
+    watch: Sequence[str] = ()  # ids of questions of `select` whose first answers are kept
 
 
 class TrainingContext(Protocol):
@@ -115,7 +116,7 @@ def train_reader(job: TrainingJob, context: TrainingContext) -> None:
         return {**of_z, **selection.scores(reader)}
 
     def report(evaluation: Evaluation) -> None:
-        history.add(evaluation)
+        history.add(evaluation, selection.watched_answers(model))
         metrics = history.report(evaluations, job.metric)
         if context.place.rank > 0:
             context.report(metrics, None)
@@ -154,8 +155,16 @@ def with_candidates(job: TrainingJob, windows: Windows) -> Windows | CandidateWi
 
 def selection_of(job: TrainingJob, tokenizer: PreTrainedTokenizerBase, place: Place) -> Selection:
     """What the job is evaluated on."""
-    windows = None if job.select is None else windows_of(thaw(job.select), tokenizer, job)
-    return Selection(windows, job.training.precision, place)
+    if job.select is None:
+        return Selection(None, None, job.training.precision, place)
+    examples = thaw(job.select)
+    watched = [one for one in examples if one.id in job.watch]
+    return Selection(
+        windows_of(examples, tokenizer, job),
+        windows_of(watched, tokenizer, job, texts_of=examples) if watched else None,
+        job.training.precision,
+        place,
+    )
 
 
 def windows_of(

@@ -27,6 +27,7 @@ from xmrc.search.confirmed import (
     without_seed,
 )
 from xmrc.search.ledger import Ledger, TrialRecord
+from xmrc.search.observed import publish_tables
 from xmrc.search.progress import shown_values
 from xmrc.search.recorder import CONFIRMATION, Recorder, replay
 from xmrc.search.resources import Fit
@@ -70,6 +71,7 @@ def confirm(
     run.say(f"confirm: {len(best)} trials with {len(seeds)} fresh seeds each")
     _train(run, jobs, points, path, fit)
     confirmed = ended_ledger(path, study, len(points.listed()))
+    publish_tables(run.tracker, run.folder.path, CONFIRMATION.prefix)
     for record in confirmed.trials.values():  # whatever MLflow missed while it was away
         replay(run.tracker, record, CONFIRMATION)
     found = candidates(best, confirmed.ended)

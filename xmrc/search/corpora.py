@@ -11,7 +11,7 @@ from xmrc.data.alignment import align
 from xmrc.data.corpora import Corpus, across_languages, load_corpus
 from xmrc.data.examples import Example
 from xmrc.data.leakage import ScoredSet, check_leakage, drop_overlap, held_out
-from xmrc.errors import DataError
+from xmrc.errors import DataError, SettingsError
 from xmrc.settings import (
     DataSettings,
     FinalSettings,
@@ -51,12 +51,32 @@ class Corpora:
 
 
 def study_corpora(study: Study) -> Corpora:
-    """All that a study trains and scores on. Errors as in `read_corpora`."""
+    """All that a study trains and scores on.
+
+    Errors: as in `read_corpora`; SettingsError if a question that is to be watched is not selected
+    on.
+    """
     root = study.settings.data.root
     if root is not None and not root.is_dir():
         raise DataError(f"settings.data.root: must be the folder of the corpora, got {root}")
     promotion = None if study.search.confirm is None else study.promotion
-    return read_corpora(widest(study), study.search.final, promotion)
+    corpora = read_corpora(widest(study), study.search.final, promotion)
+    check_watched(study.tracking.watch, corpora)
+    return corpora
+
+
+def check_watched(ids: Sequence[str], corpora: Corpora) -> None:
+    """SettingsError: an id that is not in the selection set, so that no evaluation reads it."""
+    known = {one.id for one in corpora.select.examples}
+    for absent in (id for id in ids if id not in known):
+        aside = corpora.promotion.corpus.examples if corpora.promotion else []
+        kept_aside = any(one.id == absent for one in aside)
+        why = ", which is kept aside for the promotion" if kept_aside else ""
+        name = corpora.select.name
+        raise SettingsError(
+            f"tracking.watch: must be question ids of settings.data.select, {name} (with its "
+            f"languages and limit), got {absent!r}{why}"
+        )
 
 
 def read_corpora(

@@ -1,19 +1,24 @@
 """What trainings report beside numbers, as tidy tables. In: reports. Out: CSV files, always whole.
 
-c_kl.csv     c_kl of each language pair, at every evaluation of trials that take it from the teacher
+c_kl.csv     c_kl of each language pair, of trials that take it from the teacher
+watched.csv  the first answers to the questions in `tracking.watch`, a row for each; probability is
+             0 to 1, em and f1 are 0 to 100
 
-The trainings of a confirmation have tables of their own, `confirmation-c_kl.csv`.
+Both at every evaluation. The trainings of a confirmation have tables of their own, whose names
+begin with `confirmation-`.
 """
 
 import csv
+import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from xmrc.scoring.files import replacing
+from xmrc.tracking.tracker import Tracker
 
-C_KL = "c_kl.csv"
+C_KL, WATCHED = "c_kl.csv", "watched.csv"
 
 Row = Mapping[str, Any]
 Observed = Mapping[str, Any]  # of one evaluation, as `learning.history` says
@@ -25,7 +30,26 @@ def c_kl_rows(observed: Observed) -> Iterator[Row]:
         yield {"question_language": question, "context_language": context, "c_kl": mean}
 
 
-TABLES: Mapping[str, Callable[[Observed], Iterable[Row]]] = {C_KL: c_kl_rows}
+def watched_rows(observed: Observed) -> Iterator[Row]:
+    """A row for each answer."""
+    for id, question, context, answers in observed.get("watched", ()):
+        for rank, (text, probability, em, f1) in enumerate(answers, 1):
+            yield {
+                "id": id,
+                "question_language": question,
+                "context_language": context,
+                "rank": rank,
+                "answer": text,
+                "probability": probability,
+                "em": em,
+                "f1": f1,
+            }
+
+
+TABLES: Mapping[str, Callable[[Observed], Iterable[Row]]] = {
+    C_KL: c_kl_rows,
+    WATCHED: watched_rows,
+}
 
 
 @dataclass
@@ -75,10 +99,12 @@ def write_table(path: Path, by_trial: Mapping[int, Sequence[Row]]) -> None:
     if not rows:
         path.unlink(missing_ok=True)
         return
-    with replacing(path) as partial, open(partial, "w", encoding="utf-8", newline="") as file:
-        table = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        table.writeheader()
-        table.writerows(rows)
+    text = io.StringIO(newline="")
+    table = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    table.writeheader()
+    table.writerows(rows)
+    with replacing(path) as partial:  # a lone surrogate, which UTF-8 does not have, is escaped
+        partial.write_bytes(text.getvalue().encode("utf-8", errors="backslashreplace"))
 
 
 def read_table(path: Path) -> list[dict[str, str]]:
@@ -89,9 +115,11 @@ def read_table(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def table_files(folder: Path, prefix: str = "") -> list[Path]:
-    """The tables that are there."""
-    return [path for name in TABLES if (path := folder / f"{prefix}{name}").exists()]
+def publish_tables(tracker: Tracker, folder: Path, prefix: str = "") -> None:
+    """Put the tables that there are beside the study's run in MLflow."""
+    for path in (folder / f"{prefix}{name}" for name in TABLES):
+        if path.exists():
+            tracker.log_artifact(path)
 
 
 def _place(evaluation: Row) -> Row:

@@ -2,13 +2,15 @@
 
 Encoder, corpora and lengths become the demo's, at most three trials train for one epoch on a few
 questions; everything else (objective, space, search, promotion) stays as the file says. A key that
-is searched and that the demo fixes (the size of windows, the languages) is not searched here.
+is searched and that the demo fixes (the size of windows, the languages) is not searched here. What
+is watched are questions of the demo.
 """
 
 from collections.abc import Collection, Mapping
 from typing import Any, TypeVar
 
 from xmrc.data.demo import LANGUAGES
+from xmrc.search.corpora import study_corpora
 from xmrc.search.space import trial_count
 from xmrc.settings import (
     ConfirmSettings,
@@ -17,6 +19,7 @@ from xmrc.settings import (
     SearchSettings,
     Space,
     Study,
+    TrackingSettings,
     with_values,
 )
 
@@ -57,20 +60,18 @@ def rehearsal(study: Study) -> Study:
 
     Errors: SettingsError if the file's objective does not suit the demo's settings.
     """
-    tracking = study.tracking.model_copy(
-        update={"register_as": f"{study.tracking.register_as}-rehearsal"}
-    )
     fixed = demo_values(study.settings)
     study = study.model_copy(update={"space": left_of(study.space, fixed)})
-    return study.model_copy(
+    short = study.model_copy(
         update={
             "name": f"{study.name}-rehearsal",
             "settings": with_values(study.settings, fixed),
             "search": short_search(study, fixed),
             "promotion": study.promotion.model_copy(update={"on": None}),
-            "tracking": tracking,
+            "tracking": TrackingSettings(),
         }
     )
+    return short.model_copy(update={"tracking": short_tracking(study.tracking, short)})
 
 
 def demo_values(settings: RunSettings) -> dict[str, Any]:
@@ -111,6 +112,16 @@ def short_search(study: Study, fixed: Collection[str]) -> SearchSettings:
             "start_from": tuple(_without(point, fixed) for point in search.start_from),
         }
     )
+
+
+def short_tracking(tracking: TrackingSettings, short: Study) -> TrackingSettings:
+    """Another name in the registry, and as many watched questions of the demo as of the file."""
+    ids: dict[str, None] = {}
+    if tracking.watch:
+        ids = dict.fromkeys(one.id for one in study_corpora(short).select.examples)
+    watch = tuple(ids)[: len(tracking.watch)]
+    name = f"{tracking.register_as}-rehearsal"
+    return tracking.model_copy(update={"register_as": name, "watch": watch})
 
 
 def _without(entries: Mapping[str, Entry], keys: Collection[str]) -> dict[str, Entry]:

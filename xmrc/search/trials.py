@@ -5,7 +5,7 @@ Optuna proposes, Ray Tune runs, ASHA stops, the recorder writes down.
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from xmrc.learning.job import TrainingJob
 from xmrc.search.checkpoints import SEARCH, TrialFolders
 from xmrc.search.ledger import Ledger
 from xmrc.search.mining import Mined
-from xmrc.search.observed import table_files
+from xmrc.search.observed import publish_tables
 from xmrc.search.prepare import Prepared, trial_job
 from xmrc.search.recorder import Recorder
 from xmrc.search.resources import Fit
@@ -61,6 +61,7 @@ class Jobs:
             metric=search.metric,
             threads=self.threads,
         )
+        job = replace(job, watch=self.study.tracking.watch)
         return job if self.mined is None else self.mined.attach(job)
 
 
@@ -94,8 +95,7 @@ def search_trials(run: Run, jobs: Jobs, fit: Fit) -> Ledger:
         max_failures=search.max_failures,
         callbacks=[recorder],
     )
-    for table in table_files(run.folder.path):
-        run.tracker.log_artifact(table)
+    publish_tables(run.tracker, run.folder.path)
     return ended_ledger(run.folder.ledger, study, trials)
 
 

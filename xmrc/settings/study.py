@@ -125,12 +125,20 @@ class ResourceSettings(Section):
     gpus_per_worker: Gpus = "auto"  # auto: one each where there are GPUs, else none
 
 
+def _each_once(ids: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(ids)) < len(ids):
+        raise broken("", "must name each question id once", list(ids))
+    return ids
+
+
 class TrackingSettings(Section):
-    """Where MLflow keeps runs and models."""
+    """Where MLflow keeps runs and models, and which questions are looked at closely."""
 
     uri: Text | None = None  # null = MLFLOW_TRACKING_URI, else SQLite in the storage
     experiment: Text | None = None  # null = the study's name
     register_as: Name = "xmrc-gxlt"  # model in the registry
+    # question ids of settings.data.select: their first five answers are kept at every evaluation
+    watch: Annotated[tuple[Text, ...], Field(strict=False), AfterValidator(_each_once)] = ()
 
 
 class Study(Section):
