@@ -10,6 +10,7 @@ from xmrc.search.effects import (
     pair_effects,
 )
 from xmrc.search.ledger import TrialRecord
+from xmrc.search.pairs import varied_pairs
 from xmrc.settings import Domain
 
 
@@ -24,6 +25,10 @@ def space(**domains):
         )
         for name, domain in domains.items()
     }
+
+
+def every_pair(trials, domains):
+    return pair_effects(trials, domains, "gxlt_f1", varied_pairs(trials, domains))
 
 
 def test_names_are_as_short_as_they_can_be():
@@ -104,11 +109,8 @@ def test_a_score_that_is_not_measured_has_no_panel():
 
 
 def test_a_curve_for_each_choice():
-    curves, cells, contours = pair_effects(
-        records(*TRIALS),
-        space(ntl={"int": [1, 3]}, coefficient={"choice": [0.0, 1.0, "map"]}),
-        "gxlt_f1",
-    )
+    domains = space(ntl={"int": [1, 3]}, coefficient={"choice": [0.0, 1.0, "map"]})
+    curves, cells, contours = every_pair(records(*TRIALS), domains)
     assert (cells, contours) == ([], [])
     (effect,) = curves
     assert (effect.keys, effect.names) == ((NTL, COEFFICIENT), "coefficient")
@@ -125,7 +127,7 @@ def test_cells_for_two_settings_of_few_values():
         trial(5, {NTL: 1, COEFFICIENT: 2.0}, [4.0], state="stopped"),
     )
     domains = space(ntl={"int": [1, 2]}, coefficient={"choice": [0.5, 2.0]})
-    curves, cells, contours = pair_effects(trials, domains, "gxlt_f1")
+    curves, cells, contours = every_pair(trials, domains)
     assert (curves, contours) == ([], [])
     table = cells[0].panels[0]
     assert (table.columns, table.rows) == (("1", "2"), ("0.5", "2.0"))
@@ -140,7 +142,7 @@ def test_settings_of_many_values_and_conditions():
         variant={"choice": ["first_hit", "average_precision"], "when": {COEFFICIENT: "map"}},
         rate={"log_float": [1e-4, 1e-2]},
     )
-    curves, cells, contours = pair_effects(records(*TRIALS), domains, "gxlt_f1")
+    curves, cells, contours = every_pair(records(*TRIALS), domains)
     assert [one.keys for one in curves] == [(NTL, COEFFICIENT), (RATE, COEFFICIENT)]
     assert cells == []  # the variant was drawn once
     assert contours == [(NTL, RATE)]
@@ -157,7 +159,7 @@ def test_a_choice_without_the_setting_is_a_level_line():
     domains = space(
         coefficient={"choice": [0.0, "map"]}, ntl={"int": [1, 9], "when": {COEFFICIENT: "map"}}
     )
-    ((effect,), _, _) = pair_effects(trials, domains, "gxlt_f1")
+    ((effect,), _, _) = every_pair(trials, domains)
     level, curve = effect.panels[0].curves
     assert (level.name, level.line, level.dotted) == ("0.0", [(1.0, 25.0), (3.0, 25.0)], True)
     assert (curve.name, curve.line, curve.dotted) == ("map", [(1.0, 40.0), (3.0, 50.0)], False)

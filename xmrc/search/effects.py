@@ -7,7 +7,6 @@ mean is over those; over the trials that were stopped early only where there are
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from statistics import fmean
 from typing import Any
 
@@ -76,40 +75,38 @@ def curve_effects(records: Sequence[TrialRecord], space: Space, metric: str) -> 
     return [
         Effect((key,), _axis(key, space), _curve_panels(trials, key, space[key], metric))
         for key in space
-        if _varied(trials := _having(records, key), key)
+        if varied(trials := having(records, key), key)
     ]
 
 
 def pair_effects(
-    records: Sequence[TrialRecord], space: Space, metric: str
+    records: Sequence[TrialRecord], space: Space, metric: str, pairs: Sequence[tuple[str, str]]
 ) -> tuple[list[Effect], list[CellEffect], list[tuple[str, str]]]:
     """For each two settings: a curve for each choice, or cells, or neither (drawn as contours)."""
     curves, cells, contours = [], [], []
-    for pair in combinations(space, 2):
-        trials = _having(records, *pair)
-        named, numeric = sorted(pair, key=lambda key: not _named(space[key]))
-        if _named(space[named]) and not _named(space[numeric]):
-            chosen = _having(records, named)  # those that lack the other are drawn level
-            if _varied(trials, numeric) and _varied(chosen, named):
-                curves.append(_curves_by_choice(chosen, numeric, named, space, metric))
-        elif not all(_varied(trials, key) for key in pair):
-            continue
+    for pair in pairs:
+        named, numeric = sorted(pair, key=lambda key: not is_named(space[key]))
+        if is_named(space[named]) and not is_named(space[numeric]):
+            trials = having(records, named)  # those that lack the other are drawn level
+            curves.append(_curves_by_choice(trials, numeric, named, space, metric))
         elif all(_few(space[key]) for key in pair):
-            cells.append(_cell_effect(trials, pair, space, metric))
+            cells.append(_cell_effect(having(records, *pair), pair, space, metric))
         else:
             contours.append(pair)
     return curves, cells, contours
 
 
-def _having(records: Sequence[TrialRecord], *keys: str) -> list[TrialRecord]:
+def having(records: Sequence[TrialRecord], *keys: str) -> list[TrialRecord]:
+    """The trials that have reported and have a value of each of these settings."""
     return [one for one in records if one.history and all(key in one.values for key in keys)]
 
 
-def _varied(trials: Sequence[TrialRecord], key: str) -> bool:
+def varied(trials: Sequence[TrialRecord], key: str) -> bool:
+    """Whether a setting that all of them have has taken two values."""
     return len({one_line(one.values[key]) for one in trials}) > 1
 
 
-def _named(domain: Domain) -> bool:
+def is_named(domain: Domain) -> bool:
     """Whether its values are names, or numbers among names."""
     return domain.kind == "choice" and not all(_is_number(value) for value in domain.values)
 
@@ -125,7 +122,7 @@ def _few(domain: Domain) -> bool:
 
 def _axis(key: str, space: Space) -> Axis:
     domain, label = space[key], labels(list(space))[key]
-    if _named(domain):
+    if is_named(domain):
         return Axis(label, names=tuple(one_line(value) for value in domain.values))
     low, high = min(domain.values), max(domain.values)
     wide = domain.kind == "choice" and low > 0 and high / low >= WIDE
@@ -142,7 +139,7 @@ def _values(domain: Domain) -> tuple[Any, ...]:
 
 def _place(domain: Domain, value: Any) -> float:
     """Where a value stands on its axis."""
-    if not _named(domain):
+    if not is_named(domain):
         return float(value)
     return [one_line(choice) for choice in domain.values].index(one_line(value))
 
@@ -169,10 +166,10 @@ def _curves_by_choice(
     ends = min(places), max(places)
 
     def curve(choice: str, group: Sequence[TrialRecord], name: str) -> Curve:
-        if not _having(group, key):
+        if not having(group, key):
             level = _mean(group, name, metric)
             return Curve(choice, [(end, level) for end in ends], dotted=True)
-        return _curve(choice, _having(group, key), key, domain, name, metric)
+        return _curve(choice, having(group, key), key, domain, name, metric)
 
     panels = [
         Panel(

@@ -14,6 +14,7 @@ from xmrc.search.beside import beside, systems
 from xmrc.search.effects import curve_effects, labels, measures, pair_effects
 from xmrc.search.findings import Findings
 from xmrc.search.learned import EPOCHS, curve_panels, weight_panel
+from xmrc.search.pairs import MOST, Pairs, choose_pairs, varied_pairs
 from xmrc.settings import to_yaml
 
 ENOUGH = 50  # trials for an importance that is more than a hint
@@ -90,7 +91,8 @@ def effects(findings: Findings, out: Path) -> Section:
     space, metric, ranking = findings.study.space, findings.metric, findings.ranking
     short, section = labels(list(space)), Section("Settings")
     draw = _Pictures(section, out)
-    curves, cells, contours = pair_effects(ranking, space, metric)
+    pairs = _pairs(findings)
+    curves, cells, contours = pair_effects(ranking, space, metric, pairs.drawn)
     for one in [*curve_effects(ranking, space, metric), *curves]:
         caption = " by ".join(short[key] for key in one.keys)
         draw("-".join(one.keys), caption, draw_curves, one.panels, one.x, names=one.names)
@@ -103,6 +105,15 @@ def effects(findings: Findings, out: Path) -> Section:
             "were stopped early; lines and cells are means of the full ones where there are any."
         )
     _draw_contours(findings, contours, draw)
+    if pairs.left_out:
+        count, drawn = len(pairs.left_out), len(pairs.drawn)
+        section.words.append(
+            f"Every setting has its curve. The {drawn + count} pairs of settings would be too many "
+            f"to look at: drawn are the {drawn} that figures of the papers show or that are of the "
+            f"most important settings (by PED-ANOVA, as above), and the other {count} are left out."
+        )
+        names = [" by ".join(short[key] for key in pair) for pair in pairs.left_out]
+        section.folded = {f"The {count} pairs that are left out": "\n".join(names)}
     return section
 
 
@@ -183,6 +194,17 @@ def ranks(findings: Findings, out: Path) -> Section:
 def study_file(findings: Findings, out: Path) -> Section:
     """What was asked for."""
     return Section("Study file", folded={"study.yaml": to_yaml(findings.study)})
+
+
+def _pairs(findings: Findings) -> Pairs:
+    """The pairs that are drawn; of many settings it takes their importance to choose."""
+    space, short = findings.study.space, labels(list(findings.study.space))
+    pairs = varied_pairs(findings.ranking, space)
+    if len(pairs) <= MOST:
+        return Pairs(pairs, [])
+    study = optuna_charts.rebuild(findings.ranking, space, findings.metric)
+    importance = optuna_charts.importances(study)
+    return choose_pairs(pairs, list(space), {key: importance.get(short[key], 0) for key in space})
 
 
 class _Pictures:
