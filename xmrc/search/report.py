@@ -12,6 +12,7 @@ from xmrc.search.findings import Findings, read_findings
 from xmrc.search.folder import REPORT
 from xmrc.search.report_confirmation import confirmation
 from xmrc.search.report_finals import finals
+from xmrc.search.report_observed import coefficients, watched
 from xmrc.search.report_sections import (
     best,
     effects,
@@ -36,6 +37,8 @@ SECTIONS: tuple[Callable[[Findings, Path], Section], ...] = (
     effects,
     languages,
     learned,
+    coefficients,
+    watched,
     ranks,
     study_file,
 )
