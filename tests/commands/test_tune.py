@@ -135,6 +135,14 @@ def test_a_question_is_answered_from_another_language(demo: Demo) -> None:
     assert question
 
 
+def test_the_base_says_how_far_it_is(demo: Demo) -> None:
+    told = [re.fullmatch(r"base: epoch (\d) of 3, loss ([\d.]+), about \d+:\d\d left", line)
+            for line in demo.done.lines]  # fmt: skip
+    first, second = [one for one in told if one]
+    assert (first[1], second[1]) == ("1", "2")
+    assert float(second[2]) < float(first[2])
+
+
 def test_the_base_reads_english_and_the_champion_all_languages(demo: Demo) -> None:
     base, champion = (demo.storage.scores("demo", reader) for reader in ("start", "champion"))
     assert base["pairs"]["en-en"]["f1"] >= 90

@@ -4,6 +4,7 @@ A base is a search of one trial, so whatever holds for trials (workers, failures
 for it too.
 """
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from xmrc.errors import XmrcError
 from xmrc.learning.job import MODEL, TrainingJob
 from xmrc.learning.worker import WorkerResources
 from xmrc.search.checkpoints import TrialFolders
+from xmrc.search.progress import clock
 from xmrc.search.recorder import cause_of
 from xmrc.search.trial import run_trial, trial_request
 
@@ -25,6 +27,24 @@ JobOf = Callable[[Mapping[str, Any]], TrainingJob]
 
 class TrialFailedError(XmrcError):
     """A training that everything else depends on has failed."""
+
+
+class EpochLines(tune.Callback):
+    """Says how far a single training is, whenever it reports but at its end."""
+
+    def __init__(self, name: str, say: Callable[[str], None]) -> None:
+        self._name, self._say, self._heard = name, say, time.time()
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
+    ) -> None:
+        """`base: epoch 1 of 3, loss 2.31, about 12:30 left`."""
+        now, done, every = time.time(), len(result["history"]), result["evaluations"]
+        left = (every - done) * (now - self._heard)
+        self._heard = now
+        if left:
+            epochs = f"epoch {done} of {every}, loss {result['loss']:.2f}"
+            self._say(f"{self._name}: {epochs}, about {clock(left)} left")
 
 
 def run_tuner(
@@ -71,9 +91,14 @@ def run_tuner(
 
 
 def train_once(
-    job: TrainingJob, resources: WorkerResources, folder: Path, name: str, max_failures: int
+    job: TrainingJob,
+    resources: WorkerResources,
+    folder: Path,
+    name: str,
+    max_failures: int,
+    say: Callable[[str], None],
 ) -> Path:
-    """Train a single job; returns the folder of its reader.
+    """Train a single job, which reports once an epoch; returns the folder of its reader.
 
     Errors: TrialFailedError with the cause; KeyboardInterrupt if Ray Tune was interrupted.
     """
@@ -85,7 +110,7 @@ def train_once(
         config=TuneConfig(num_samples=1, trial_dirname_creator=by_id),
         score=job.metric,
         max_failures=max_failures,
-        callbacks=[],
+        callbacks=[EpochLines(name, say)],
     )
     result = results[0]
     if result.error is not None:
