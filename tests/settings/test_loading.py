@@ -281,6 +281,7 @@ VALID = st.fixed_dictionaries(
             ]
         ),
         "tracking.uri": st.none() | st.text(min_size=1),
+        "tracking.watch": st.lists(st.text(min_size=1), unique=True),
     },
 )
 
@@ -345,6 +346,7 @@ KEYS = st.sampled_from(
         "search.mode",
         "resources.gpus_per_worker",
         "tracking.register_as",
+        "tracking.watch",
         "space.data.languages.choice",
         "space.data.train.choice",
     ]
