@@ -2,11 +2,14 @@
 
 import json
 import pickle
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 from mlflow import MlflowClient
 from ray.exceptions import RayTaskError
+from tiny_jobs import Recorder as Reports
+from tiny_jobs import run_job, tiny_job
 
 from xmrc.learning.loop import DivergedError
 from xmrc.search.checkpoints import TrialFolders
@@ -340,3 +343,36 @@ def test_a_confirmation_has_tables_of_its_own_and_without_reports_there_are_none
     assert [path.name for path in tmp_path.iterdir()] == ["confirmation-c_kl.csv"]
     tables.forget(1)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_training_reports_comes_to_the_tables(search, tracker, capsys, tmp_path):
+    """A real one, of four reports; the third is the first that is heard after a kill."""
+    (tmp_path / "job").mkdir()
+    job = tiny_job(tmp_path, watch=("q1", "q3"))
+    job = replace(job, training=job.training.model_copy(update={"epochs": 2}))
+    reports = run_job(job, Reports(tmp_path / "job")).reports
+    search.begin()
+    search.start("a")
+    trial = SimpleNamespace(trial_id="a")
+    search.recorder.on_trial_result(0, search.trials, trial, reports[0])
+    search.restart()
+    search.trials = [SimpleNamespace(trial_id="a", config={})]
+    search.begin()
+    for report in reports[2:]:
+        search.recorder.on_trial_result(0, search.trials, trial, report)
+    for name, key in (("c_kl.csv", "c_kl"), ("watched.csv", "watched")):
+        rows = read_table(search.folder / name)
+        for number, observed in enumerate(reports[-1]["observed"], 1):
+            own = [row for row in rows if row["evaluation"] == str(number)]
+            pairs = [(row["question_language"], row["context_language"]) for row in own]
+            if key == "c_kl":
+                assert pairs == [tuple(pair) for *pair, _ in observed[key]]
+                assert [float(row[key]) for row in own] == [mean for *_, mean in observed[key]]
+                continue
+            answers = [answer for *_, answers in observed[key] for answer in answers]
+            found = [
+                [row["answer"], *(float(row[one]) for one in ("probability", "em", "f1"))]
+                for row in own
+            ]
+            assert found == answers
+            assert len(found) == 2 * 3 * 5  # questions, pairs of the same language, answers
