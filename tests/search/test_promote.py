@@ -9,14 +9,16 @@ from rich.console import Console
 
 from xmrc.data.cache import Cache
 from xmrc.errors import DataError, SettingsError
-from xmrc.scoring.matrix import PairScore, Scores
+from xmrc.scoring.matrix import PairScore, Scores, summarise
 from xmrc.scoring.promotion import Decision
 from xmrc.search.corpora import study_corpora
+from xmrc.search.findings import read_findings
 from xmrc.search.ledger import FINISHED, Ledger
 from xmrc.search.prepare import prepare
 from xmrc.search.promote import RUN, SEEDS, SET, decide, set_of, verdict_of
 from xmrc.search.study import Outcome, run_study
 from xmrc.settings import PromotionSettings, Study, load_study
+from xmrc.tracking.artifacts import study_run
 from xmrc.tracking.registry import Version
 from xmrc.tracking.tracker import Tracker
 
@@ -146,9 +148,10 @@ def outcomes(cluster: None, load: Load) -> tuple[Outcome, Outcome, Outcome]:
     console = Console(quiet=True)
     alone = ["name=second", "space=null", "search.trials=1", "search.sampler=random"]
     dull = load(*alone, "settings.training.learning_rate=1e-9")
-    first = run_study(load(), resume=False, console=console)
+    study = load("search.final=[demo/test]")
+    first = run_study(study, resume=False, console=console)
     second = run_study(dull, resume=False, console=console)
-    again = run_study(load(), resume=True, console=console)
+    again = run_study(study, resume=True, console=console)
     return first, second, again
 
 
@@ -190,6 +193,26 @@ def test_mlflow_has_the_confirmation_beside_the_trials(
     assert files == {f"promotion/{name}" for name in
                      ("1.json", "2.json", "3.json", "4.json", "5.json", "seeds.csv")}  # fmt: skip
     assert parent.data.metrics["confirmed_gxlt_f1_mean"] == pytest.approx(first.candidates[0].mean)
+    files = {one.path for one in client.list_artifacts(parent.info.run_id)}
+    assert {"confirmation.csv", "confirmation_pairs.csv", "report"} <= files
+    uri = f"sqlite:///{first.folder.parents[1] / 'mlflow.db'}"
+    assert study_run(f"models:/{MODEL}@champion", uri=uri, storage="") == parent.info.run_id
+
+
+@pytest.mark.faults
+def test_the_page_is_of_the_winner(outcomes: tuple[Outcome, Outcome, Outcome]) -> None:
+    first, *_ = outcomes
+    found = read_findings(first.folder)
+    assert found.best.id == first.champion.trial.id
+    assert found.reader.id == first.candidates[0].median.id
+    assert summarise(found.champion).metrics == first.champion.reading.scores.metrics
+    assert found.verdict is not None
+    assert (found.verdict.alias, found.verdict.version) == ("champion", first.champion.version)
+    ((final,), (scored,)) = found.finals, first.finals
+    read = {name: summarise(one).metrics for name, one in final.readings.items()}
+    assert read == {name: one.metrics for name, one in scored.scores.items()}
+    drawn = {path.stem for path in (first.folder / "report").glob("*.png")}
+    assert {"confirmation", "final-demo-test", "gxlt-f1-best"} <= drawn
 
 
 @pytest.mark.faults

@@ -16,6 +16,7 @@ from xmrc.learning.job import MODEL
 from xmrc.learning.worker import WorkerResources, train_on_workers
 from xmrc.search.corpora import study_corpora
 from xmrc.search.folder import new_folder
+from xmrc.search.observed import read_table
 from xmrc.search.prepare import prepare
 from xmrc.search.resources import cluster_nodes, fit_trials
 from xmrc.search.run import Run
@@ -38,6 +39,7 @@ settings:
 space:
   training.learning_rate: {choice: [2e-3, 1e-3, 1e-9, 1e30]}
 search: {trials: 3, evaluate_every: 1.0, reduction_factor: 2, max_failures: 1}
+tracking: {watch: [demo-dev-00008]}
 """
 
 
@@ -58,6 +60,11 @@ class Search:
         self.jobs = Jobs(self.study, prepared, prepared.encoder, None, self.fit.trial.threads)
         self.ledger = search_trials(run, self.jobs, self.fit)
         self.by_rate = {one.values[RATE]: one for one in self.ledger.trials.values()}
+
+    def table(self, name, rate):
+        """The rows of one trial."""
+        number = str(self.by_rate[rate].number)
+        return [row for row in read_table(self.folder.path / name) if row["trial"] == number]
 
     def mlflow(self, rate):
         return self.tracker.client.get_run(self.tracker.run_id(self.by_rate[rate].id))
@@ -103,6 +110,24 @@ def test_a_checkpoint_is_that_of_the_best_evaluation(alone):
     assert history[-1]["gxlt_f1"] == record.best
     assert history == record.history[: len(history)]
     assert (Path(record.checkpoint) / MODEL / "model.safetensors").exists()
+
+
+def test_what_trials_observe_is_in_tables_of_the_study_and_in_mlflow(alone, in_pairs):
+    pairs = {(asked, told) for asked in ("en", "es") for told in ("en", "es")}
+    for search in (alone, in_pairs):
+        for name, per_pair in (("c_kl.csv", 1), ("watched.csv", 5)):
+            rows = search.table(name, 2e-3)
+            assert [row["evaluation"] for row in rows] == [
+                number for number in "123" for _ in range(len(pairs) * per_pair)
+            ]
+            assert {(row["question_language"], row["context_language"]) for row in rows} == pairs
+        assert {row["id"] for row in search.table("watched.csv", 2e-3)} == {"demo-dev-00008"}
+        search.tracker.close()
+        files = search.tracker.client.list_artifacts(search.tracker.run_id())
+        assert {"c_kl.csv", "watched.csv"} <= {file.path for file in files}
+    both = (search.table("c_kl.csv", 2e-3) for search in (alone, in_pairs))
+    for one, two in zip(*both, strict=True):
+        assert float(one["c_kl"]) == pytest.approx(float(two["c_kl"]), rel=1e-2)
 
 
 def test_a_trial_that_diverges_fails_alone(alone):

@@ -55,7 +55,7 @@ def find_base(
 
     def train(target: Path) -> None:
         say(f"base: training on {base.corpus} ({base.epochs} epochs)")
-        trained = train_once(job, resources, folder.path, "base", MAX_FAILURES, say)
+        trained = train_once(job, resources, folder.path, "base", MAX_FAILURES)
         shutil.copytree(trained, target, dirs_exist_ok=True)
 
     known = (cache.root / "base" / key).exists()

@@ -88,13 +88,19 @@ def _knock(address: str) -> None:
 
 
 def _start_here() -> None:
-    """Start Ray on this machine, whatever clusters others have started on it."""
-    ray.init(
-        address="local",
-        include_dashboard=True,  # frees the resources of trials that are stopped early
-        logging_level=logging.ERROR,
-        log_to_driver=False,
-    )
+    """Start Ray on this machine, whatever clusters others have started on it.
+
+    Errors: RuntimeError, whatever Ray raises: where a node is slow to start it is a bare Exception.
+    """
+    try:
+        ray.init(
+            address="local",
+            include_dashboard=True,  # frees the resources of trials that are stopped early
+            logging_level=logging.ERROR,
+            log_to_driver=False,
+        )
+    except Exception as error:
+        raise RuntimeError(str(error)) from error
 
 
 def check_shared(root: Path) -> None:

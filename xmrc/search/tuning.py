@@ -12,6 +12,7 @@ from typing import Any
 from ray import tune
 from ray.tune import ResultGrid, TuneConfig, Tuner
 from ray.tune.experiment import Trial
+from rich.console import Console
 
 from xmrc.errors import XmrcError
 from xmrc.learning.job import MODEL, TrainingJob
@@ -30,10 +31,21 @@ class TrialFailedError(XmrcError):
 
 
 class EpochLines(tune.Callback):
-    """Says how far a single training is, whenever it reports but at its end."""
+    """Says how far a single training is, whenever it reports but at its end.
 
-    def __init__(self, name: str, say: Callable[[str], None]) -> None:
-        self._name, self._say, self._heard = name, say, time.time()
+    It is pickled with the search, so its console is opened in `setup` and never travels.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name, self._heard = name, 0.0
+        self._console: Console | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_console": None}
+
+    def setup(self, *args: Any, **kwargs: Any) -> None:
+        """The training begins, or goes on."""
+        self._console, self._heard = Console(), time.time()
 
     def on_trial_result(
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
@@ -42,9 +54,10 @@ class EpochLines(tune.Callback):
         now, done, every = time.time(), len(result["history"]), result["evaluations"]
         left = (every - done) * (now - self._heard)
         self._heard = now
-        if left:
+        if left and self._console is not None:
             epochs = f"epoch {done} of {every}, loss {result['loss']:.2f}"
-            self._say(f"{self._name}: {epochs}, about {clock(left)} left")
+            line = f"{self._name}: {epochs}, about {clock(left)} left"
+            self._console.print(line, highlight=False, soft_wrap=True, markup=False)
 
 
 def run_tuner(
@@ -96,7 +109,6 @@ def train_once(
     folder: Path,
     name: str,
     max_failures: int,
-    say: Callable[[str], None],
 ) -> Path:
     """Train a single job, which reports once an epoch; returns the folder of its reader.
 
@@ -110,7 +122,7 @@ def train_once(
         config=TuneConfig(num_samples=1, trial_dirname_creator=by_id),
         score=job.metric,
         max_failures=max_failures,
-        callbacks=[EpochLines(name, say)],
+        callbacks=[EpochLines(name)],
     )
     result = results[0]
     if result.error is not None:
