@@ -5,6 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+os.environ["HF_HUB_OFFLINE"] = "1"  # read at import; no test waits for a hub
+
 from checkpoints import tiny_tokenizer
 from transformers import PreTrainedTokenizerBase
 
