@@ -17,8 +17,8 @@ def test_the_settings_are_trained_once_on_two_workers() -> None:
         overrides = settings(
             f"storage={storage.root}",
             "resources.workers=2",
-            "settings.base.limit=100",
-            "settings.base.epochs=1",
+            "settings.base=null",
+            "settings.start_from_base=false",
             "settings.data.limit=10",
             "settings.training.epochs=1",
         )

@@ -362,6 +362,7 @@ def test_the_checkpoints_of_the_best_stay(demo: Demo) -> None:
 # Again
 
 
+@pytest.mark.faults
 def test_another_study_finds_the_base_and_adds_a_version(demo: Demo) -> None:
     """The last test of this file: it moves the alias."""
     overrides = (
