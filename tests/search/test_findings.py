@@ -89,3 +89,10 @@ expected:
     assert {name: one.number for name, one in ours.items()} == {"best": 1, "CE": 1, "SKD": 2}
     means = {name: one.scores["gxlt_f1", "mean"] for name, one in ours.items()}
     assert means == {"best": pytest.approx(45), "CE": pytest.approx(45), "SKD": 42}
+
+
+def test_what_the_selection_set_shares_with_training_is_said_beside_its_scores(tmp_path):
+    shared = "xquad (shared paragraphs)"
+    assert scores_table(found(tmp_path, state={"select": shared}.items())).caption.startswith(
+        f"Scores on {shared}, "
+    )

@@ -10,7 +10,16 @@ from xmrc.scoring.predictions import ExampleScore
 from xmrc.scoring.tidy import EXAMPLES, read_examples
 from xmrc.search.confirmed import SEED, Candidate, Confirmation, read_confirmation
 from xmrc.search.final_sets import FinalSet, read_finals
-from xmrc.search.folder import CHAMPION, LEDGER, SETTINGS, START, VERDICT, VERSION, StudyFolder
+from xmrc.search.folder import (
+    CHAMPION,
+    LEDGER,
+    SELECT,
+    SETTINGS,
+    START,
+    VERDICT,
+    VERSION,
+    StudyFolder,
+)
 from xmrc.search.ledger import Ledger, TrialRecord
 from xmrc.settings import Study, load_study
 
@@ -35,6 +44,7 @@ class Findings:
     confirmation: Confirmation | None  # None: not begun, or not asked for
     verdict: Verdict | None  # on the winner of the confirmation
     finals: Sequence[FinalSet]  # read by base and champion
+    select: str  # the selection set, and how it overlaps with training where it does
 
     @property
     def metric(self) -> str:
@@ -97,8 +107,16 @@ def read_findings(folder: Path) -> Findings:
         raise DataError(f"{folder / LEDGER}: no trial has reported a score yet")
     readings = _read(folder / START), _read(folder / CHAMPION)
     confirmation = read_confirmation(folder, study, ledger)
-    verdict = _verdict(StudyFolder(folder).state())
-    return Findings(study, ledger, *readings, confirmation, verdict, read_finals(folder))
+    state = StudyFolder(folder).state()
+    return Findings(
+        study,
+        ledger,
+        *readings,
+        confirmation,
+        _verdict(state),
+        read_finals(folder),
+        state.get(SELECT, study.settings.data.select),
+    )
 
 
 def _verdict(state: Mapping[str, Any]) -> Verdict | None:

@@ -26,6 +26,7 @@ SETTINGS, STATE, LEDGER = "study.yaml", "state.json", "trials.json"
 START, CHAMPION, REPORT, FINAL = "start", "champion", "report", "final"
 PROMOTION = "promotion"
 VERDICT, VERSION = "verdict", "version"  # keys of the state: of the promotion, of the registry
+SELECT = "select"  # likewise: the selection set, and how it overlaps with training
 JOB_FOLDERS = "runtime_resources"  # Ray deletes the working folders of its jobs
 
 

@@ -55,7 +55,7 @@ def write_report(folder: Path, out: Path | None = None) -> Path:
     text = page(
         study.name,
         subtitle=f"{study.settings.encoder}, trained on {study.settings.data.train}, selected by "
-        f"{findings.metric} on {study.settings.data.select}",
+        f"{findings.metric} on {findings.select}",
         tiles=tiles(findings),
         sections=[section for build in SECTIONS if (section := build(findings, out))],
         footer=str(folder),

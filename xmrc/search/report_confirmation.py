@@ -23,10 +23,9 @@ def confirmation(findings: Findings, out: Path) -> Section:
     found = findings.confirmation.candidates if findings.confirmation else []
     if not found:
         return section
-    select = findings.study.settings.data.select
     section.words = [
-        f"The best trials, trained again with fresh seeds and scored on {select}. Each interval is "
-        "a 95 % t interval of the mean, with the seeds as the unit.",
+        f"The best trials, trained again with fresh seeds and scored on {findings.select}. Each "
+        "interval is a 95 % t interval of the mean, with the seeds as the unit.",
         *_verdict(findings),
     ]
     section.tables.append(_candidates(found, findings.metric))

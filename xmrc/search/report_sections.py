@@ -34,7 +34,7 @@ def printed(findings: Findings, out: Path) -> Section:
     study, section = findings.study, Section("Paper and ours")
     if study.expected:
         ours = systems(findings)
-        rows = beside(study.expected, ours, study.settings.data.select)
+        rows = beside(study.expected, ours, findings.select)
         section.tables += report_tables.beside_tables(rows, findings)
         section.tables += report_tables.expected_ranks_tables(findings)
         notes = {name: system.note for name, system in study.expected.items()}

@@ -68,9 +68,7 @@ def scores_table(findings: Findings) -> Table:
         change = None if start is None else best - start
         rows.append([words(name), number(start), number(best), difference(change)])
     headings = ["metric", "start", findings.reader_name, "difference"]
-    return Table(
-        headings, rows, caption=f"Scores on {findings.study.settings.data.select}, 0 to 100"
-    )
+    return Table(headings, rows, caption=f"Scores on {findings.select}, 0 to 100")
 
 
 def trials_table(findings: Findings) -> Table:

@@ -21,7 +21,15 @@ from xmrc.search.confirmed import Candidate
 from xmrc.search.corpora import study_corpora
 from xmrc.search.final_sets import BASE, titled
 from xmrc.search.finals import FinalScores, score_finals
-from xmrc.search.folder import CHAMPION, START, StudyFolder, latest_folder, new_folder, storage_root
+from xmrc.search.folder import (
+    CHAMPION,
+    SELECT,
+    START,
+    StudyFolder,
+    latest_folder,
+    new_folder,
+    storage_root,
+)
 from xmrc.search.ledger import Ledger
 from xmrc.search.mining import find_candidates
 from xmrc.search.prepare import Prepared, check_given_encoder, prepare
@@ -107,7 +115,8 @@ def begin(run: Run, prepared: Prepared) -> None:
         {"xmrc.folder": folder.path, **prepared.content, **prepared.labels},
         folder.state().get("run_id"),
     )
-    folder.remember(run_id=run_id)
+    selected_on = titled(study.settings.data.select, prepared.label)
+    folder.remember(run_id=run_id, **{SELECT: selected_on})
     run.tracker.log_text(to_yaml(study), "study.yaml")
     run.say(f"{study.name}: everything is kept in {folder.path}")
 
@@ -119,7 +128,7 @@ def base_search_champion(run: Run, prepared: Prepared, fit: Fit) -> Outcome:
     reading = read_on_cluster(study.settings, prepared, prepared.select, start, fit.trial)
     write_reading(run.folder.path / START, reading)
     base_scores = reading.scores
-    selected_on = titled(study.settings.data.select, prepared.label)
+    selected_on = run.folder.state()[SELECT]
     run.say(f"base: {shown_scores(base_scores, study)} on {selected_on}")
     tracker.log_metrics({f"base_{name}": value for name, value in base_scores.metrics.items()})
     mined = find_candidates(study, prepared, start, fit.trial, run.folder, run.say)
