@@ -10,6 +10,7 @@ from rich.console import Console
 
 from xmrc import command
 from xmrc.errors import DataError, SettingsError
+from xmrc.search.progress import say
 
 
 @pytest.mark.parametrize(
@@ -79,7 +80,7 @@ def test_counts_and_words():
 
 
 def test_a_line_is_printed_as_it_is(capsys):
-    command.say(Console(width=20), "[bold]a context that is longer than the terminal[/bold] 1.5")
+    say(Console(width=20), "[bold]a context that is longer than the terminal[/bold] 1.5")
     printed = capsys.readouterr().out
     assert printed == "[bold]a context that is longer than the terminal[/bold] 1.5\n"
 

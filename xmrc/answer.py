@@ -10,13 +10,13 @@ from pathlib import Path
 from rich.console import Console
 
 from xmrc import command
-from xmrc.command import say
 from xmrc.data.questions import check_text, read_questions
 from xmrc.errors import ResourceError, SettingsError
 from xmrc.learning.reader import Reader
 from xmrc.models import find_reader
 from xmrc.scoring.files import check_writable, write_answers
 from xmrc.search.folder import storage_path
+from xmrc.search.progress import say
 
 SHOWN = 5  # of the n best
 

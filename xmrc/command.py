@@ -90,11 +90,6 @@ def words(text: str) -> list[str]:
     return parts
 
 
-def say(console: Console, text: str) -> None:
-    """A line as it is: nothing wrapped, coloured or read as markup."""
-    console.print(text, highlight=False, soft_wrap=True, markup=False)
-
-
 @contextmanager
 def progress_line(label: str) -> Iterator[Callable[[int, int], None]]:
     """A line on standard error that says how much is done and how long the rest will take.

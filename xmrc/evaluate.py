@@ -13,7 +13,6 @@ from pathlib import Path
 from rich.console import Console
 
 from xmrc import command, tables
-from xmrc.command import say
 from xmrc.data.cache import Cache
 from xmrc.data.corpora import Corpus, across_languages, load_corpus
 from xmrc.errors import ResourceError, SettingsError
@@ -32,6 +31,7 @@ from xmrc.scoring.matrix import summarise
 from xmrc.scoring.predictions import ExampleScore, Prediction, score_examples
 from xmrc.scoring.tidy import TABLES, write_tables
 from xmrc.search.folder import storage_path
+from xmrc.search.progress import say
 from xmrc.settings.loading import DATA_ROOT
 
 SCORES, TABLE, PICTURE, PREDICTIONS = (

@@ -19,7 +19,6 @@ from string import ascii_uppercase
 from rich.console import Console
 
 from xmrc import command, difference_tables
-from xmrc.command import say
 from xmrc.errors import DataError, ResourceError, SettingsError
 from xmrc.scoring.diagnosis import diagnose, in_words
 from xmrc.scoring.files import check_writable
@@ -34,9 +33,9 @@ from xmrc.scoring.statistics import (
     shown_p,
 )
 from xmrc.scoring.tidy import EXAMPLES, read_examples
-from xmrc.search.folder import storage_path
+from xmrc.search.folder import CHAMPION, storage_path
+from xmrc.search.progress import say
 
-CHAMPION = "champion"  # where a study and its run in MLflow keep the evaluation of its best
 RUN_ID = re.compile(r"[0-9a-f]{32}")
 WIDE = 120  # columns of a table that goes to a file or a pipe
 

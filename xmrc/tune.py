@@ -7,11 +7,10 @@ from pathlib import Path
 from rich.console import Console
 
 from xmrc import command, tables
-from xmrc.command import say
 from xmrc.search.champion import Champion
 from xmrc.search.confirm import candidates_table, differences_table
 from xmrc.search.plan import print_plan
-from xmrc.search.progress import trials_table
+from xmrc.search.progress import say, trials_table
 from xmrc.search.rehearsal import rehearsal
 from xmrc.search.study import Outcome, run_study
 from xmrc.settings import DataSettings, load_study

@@ -28,7 +28,6 @@ def said(tmp_path, monkeypatch, capsys):
     """Run a command with the good study and some overrides; its one line."""
     for name in ("MLFLOW_TRACKING_URI", "XMRC_DATA", "RAY_ADDRESS"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     storage = tmp_path / "runs"
 

@@ -191,7 +191,6 @@ def test_which_encoder(load, cache, tmp_path, monkeypatch):
 
 
 def test_encoders_and_bases_that_cannot_be_used(load, tmp_path, monkeypatch):
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     (tmp_path / "empty").mkdir()
     tiny = tiny_checkpoint("wordpiece", tmp_path / "tiny")
     refused = {

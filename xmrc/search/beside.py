@@ -9,6 +9,7 @@ from typing import Any
 from xmrc.scoring.matrix import summarise
 from xmrc.scoring.predictions import ExampleScore
 from xmrc.scoring.tidy import pair_rows
+from xmrc.search import final_sets
 from xmrc.search.effects import best_evaluation
 from xmrc.search.findings import Findings
 from xmrc.search.folder import CHAMPION
@@ -95,7 +96,7 @@ def _ours(name: str, system: ExpectedSystem, findings: Findings) -> Ours | None:
     if name == BASE and not system.where:
         if not findings.start:
             return None
-        return Ours(None, read_scores(findings.start), _finals(BASE, findings))
+        return Ours(None, read_scores(findings.start), _finals(final_sets.BASE, findings))
     standing, settings = findings.standing, findings.study.settings
     trial = next((one for one in standing if _is_one(one, system.where, settings)), None)
     if trial is None:

@@ -17,6 +17,11 @@ from xmrc.search.ledger import RUNNING, Ledger, TrialRecord
 ROWS = 20  # trials in the live table; the best and the running ones
 
 
+def say(console: Console, text: str) -> None:
+    """A line as it is: nothing wrapped, coloured or read as markup."""
+    console.print(text, highlight=False, soft_wrap=True, markup=False)
+
+
 class Display(Protocol):
     """Shows how a search goes."""
 
@@ -48,12 +53,7 @@ class PlainLines:
         values = f" with {shown_values(changed.values)}" if changed.values else ""
         line = f"trial {changed.number} {changed.state}: {score}{values}"
         cause = f" ({changed.cause})" if changed.state == "failed" else ""
-        self._console.print(
-            f"{line}{cause} | {headline(ledger, self._trials, self._at_once)}",
-            highlight=False,
-            soft_wrap=True,
-            markup=False,
-        )
+        say(self._console, f"{line}{cause} | {headline(ledger, self._trials, self._at_once)}")
 
     def close(self) -> None:
         """Nothing to put back."""

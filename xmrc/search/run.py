@@ -6,6 +6,7 @@ from pathlib import Path
 from rich.console import Console
 
 from xmrc.search.folder import StudyFolder
+from xmrc.search.progress import say
 from xmrc.search.recorder import TrackingAddress
 from xmrc.settings import Study
 from xmrc.tracking.tracker import Tracker
@@ -23,7 +24,7 @@ class Run:
 
     def say(self, text: str) -> None:
         """One line for the user."""
-        self.console.print(text, highlight=False, soft_wrap=True, markup=False)
+        say(self.console, text)
 
     @property
     def address(self) -> TrackingAddress:

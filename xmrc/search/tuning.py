@@ -18,7 +18,7 @@ from xmrc.errors import XmrcError
 from xmrc.learning.job import MODEL, TrainingJob
 from xmrc.learning.worker import WorkerResources
 from xmrc.search.checkpoints import TrialFolders
-from xmrc.search.progress import clock
+from xmrc.search.progress import clock, say
 from xmrc.search.recorder import cause_of
 from xmrc.search.trial import run_trial, trial_request
 
@@ -37,11 +37,12 @@ class EpochLines(tune.Callback):
     """
 
     def __init__(self, name: str) -> None:
-        self._name, self._heard = name, 0.0
-        self._console: Console | None = None
+        self._name = name
+        self._heard: float
+        self._console: Console
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_console": None}
+        return {"_name": self._name}
 
     def setup(self, *args: Any, **kwargs: Any) -> None:
         """The training begins, or goes on."""
@@ -54,10 +55,9 @@ class EpochLines(tune.Callback):
         now, done, every = time.time(), len(result["history"]), result["evaluations"]
         left = (every - done) * (now - self._heard)
         self._heard = now
-        if left and self._console is not None:
+        if left:
             epochs = f"epoch {done} of {every}, loss {result['loss']:.2f}"
-            line = f"{self._name}: {epochs}, about {clock(left)} left"
-            self._console.print(line, highlight=False, soft_wrap=True, markup=False)
+            say(self._console, f"{self._name}: {epochs}, about {clock(left)} left")
 
 
 def run_tuner(

@@ -31,10 +31,15 @@ class Section(BaseModel):
     )
 
 
-def _each_once(names: tuple[str, ...]) -> tuple[str, ...]:
-    if len(set(names)) < len(names):
-        raise broken("", "must name each language once", list(names))
-    return names
+def each_once(what: str) -> AfterValidator:
+    """The rule that a list names each of its entries, `what` they are, once."""
+
+    def check(names: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(names)) < len(names):
+            raise broken("", f"must name each {what} once", list(names))
+        return names
+
+    return AfterValidator(check)
 
 
 Text = Annotated[str, Field(min_length=1)]
@@ -44,9 +49,7 @@ NotNegative = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Folder = Annotated[Path, Field(strict=False)]
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
-Languages = Annotated[
-    tuple[Text, ...], Field(strict=False, min_length=1), AfterValidator(_each_once)
-]
+Languages = Annotated[tuple[Text, ...], Field(strict=False, min_length=1), each_once("language")]
 Coefficient = Annotated[
     NotNegative | Literal["map"], rule("must be a number of at least 0, or map")
 ]

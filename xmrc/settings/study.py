@@ -16,6 +16,7 @@ from xmrc.settings.sections import (
     Section,
     Seed,
     Text,
+    each_once,
 )
 from xmrc.settings.wording import broken, rule
 
@@ -125,12 +126,6 @@ class ResourceSettings(Section):
     gpus_per_worker: Gpus = "auto"  # auto: one each where there are GPUs, else none
 
 
-def _each_once(ids: tuple[str, ...]) -> tuple[str, ...]:
-    if len(set(ids)) < len(ids):
-        raise broken("", "must name each question id once", list(ids))
-    return ids
-
-
 class TrackingSettings(Section):
     """Where MLflow keeps runs and models, and which questions are looked at closely."""
 
@@ -138,7 +133,7 @@ class TrackingSettings(Section):
     experiment: Text | None = None  # null = the study's name
     register_as: Name = "xmrc-gxlt"  # model in the registry
     # question ids of settings.data.select: their first five answers are kept at every evaluation
-    watch: Annotated[tuple[Text, ...], Field(strict=False), AfterValidator(_each_once)] = ()
+    watch: Annotated[tuple[Text, ...], Field(strict=False), each_once("question id")] = ()
 
 
 class Study(Section):
