@@ -20,6 +20,7 @@ from xmrc.search.checkpoints import TrialFolders
 from xmrc.search.ledger import RUNNING, Ledger, TrialRecord
 from xmrc.search.observed import ObservedTables
 from xmrc.search.progress import Display, open_display
+from xmrc.tracking.interrupts import uninterrupted
 from xmrc.tracking.tracker import Tracker
 
 
@@ -35,8 +36,9 @@ class TrackingAddress:
 
     def open(self) -> Tracker:
         """Connect and go on with the study's run."""
-        tracker = Tracker.open(self.uri, self.storage, self.experiment)
-        tracker.start_study(self.study, {}, {}, self.run_id)
+        with uninterrupted():
+            tracker = Tracker.open(self.uri, self.storage, self.experiment)
+            tracker.start_study(self.study, {}, {}, self.run_id)
         return tracker
 
 

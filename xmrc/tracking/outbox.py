@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import monotonic
 
+from xmrc.tracking.interrupts import uninterrupted
 from xmrc.tracking.server import cause, patience
 
 SECONDS_BETWEEN_TRIES = 15.0
@@ -53,7 +54,8 @@ class Outbox:
         while self._waiting:
             what, write = next(iter(self._waiting.items()))
             try:
-                write.act()
+                with uninterrupted():
+                    write.act()
             except Exception as error:  # of MLflow, its database or any artifact store
                 reason = cause(error)
                 write.refusals += self._answers()

@@ -25,6 +25,7 @@ from mlflow.types import ColSpec, DataType, Schema
 from mlflow.types.schema import Array, Object, Property
 
 from xmrc.errors import ResourceError, SettingsError
+from xmrc.tracking.interrupts import uninterrupted
 from xmrc.tracking.names import texts
 from xmrc.tracking.runs import NOTHING
 from xmrc.tracking.server import (
@@ -112,7 +113,8 @@ def register(
         )
         with refusing(tracker.uri):
             _upload(tracker, card, local)
-            return _version(tracker.client, card, name, alias, {**scores, **tags}, description)
+            with uninterrupted():  # no version without its alias
+                return _version(tracker.client, card, name, alias, {**scores, **tags}, description)
 
 
 def _upload(tracker: Tracker, card: Model, local: Path) -> None:
