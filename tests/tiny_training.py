@@ -145,7 +145,8 @@ def tiny_training(
     wrap: Callable[[nn.Module], nn.Module] = lambda model: model,
 ) -> Training:
     """A training that stands before its first step."""
-    reader = tiny_reader(setting.dropout, reader_seed).to(setting.dtype)
+    place = place or Place()
+    reader = tiny_reader(setting.dropout, reader_seed).to(place.device, setting.dtype)
     pairs = tiny_windows(folder, setting.windows).pairs
     return Training(
         reader,
@@ -154,7 +155,7 @@ def tiny_training(
         Objective(setting.objective, pairs),
         setting.training,
         evaluate_every=setting.evaluate_every,
-        place=place or Place(),
+        place=place,
     )
 
 

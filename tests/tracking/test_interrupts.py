@@ -11,6 +11,14 @@ from xmrc.tracking.interrupts import uninterrupted
 from xmrc.tracking.tracker import Tracker
 
 
+@pytest.fixture(autouse=True)
+def default_handler() -> Iterator[None]:
+    """Python's own; a shell's background job ignores Ctrl-C, and Ray Train leaves a handler."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def pressed_in_a_block(end: Callable[[], object]) -> None:
     with uninterrupted():
         signal.raise_signal(signal.SIGINT)

@@ -1,0 +1,203 @@
+"""The points of a study with fresh seeds, on one GPU of a machine without Ray.
+
+In: a study file with `search.start_from`. Out: `rows.jsonl`, a line for the base and for each
+training, and the checkpoint of the base.
+
+    python benchmarks/methods_on_one_gpu.py --space search_spaces/methods_real.yaml --out DIR
+
+The trainings are those that the study itself would run, by the same functions; some processes share
+the GPU. No new one is begun after `--seconds`, and what is under way then is stopped.
+"""
+
+import argparse
+import json
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from multiprocessing import TimeoutError, get_context
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from xmrc.data.cache import Cache
+from xmrc.data.frozen import thaw
+from xmrc.learning.candidates import CandidateStore, mine_spans, window_codes
+from xmrc.learning.evaluation import ReadingJob, predictions_from, read_share
+from xmrc.learning.job import MODEL, TrainingJob, train_reader, training_windows
+from xmrc.learning.model import best_device, load_model, load_tokenizer, on_device
+from xmrc.learning.step import Place
+from xmrc.scoring.matrix import score
+from xmrc.search.corpora import study_corpora
+from xmrc.search.prepare import Prepared, base_job, prepare, trial_job, window_size
+from xmrc.settings import Study, load_study, with_values
+
+CANDIDATES = "candidates-of-the-base"
+SEEDS = range(101, 201)  # none is that of a file
+
+
+@dataclass
+class Alone:
+    """The only worker of a training; keeps its last report, and its last checkpoint in `folder`."""
+
+    folder: Path
+    metrics: dict[str, Any] | None = None
+
+    @property
+    def place(self) -> Place:
+        return Place(device=best_device())
+
+    def wrap(self, model: nn.Module) -> nn.Module:
+        return model
+
+    @contextmanager
+    def latest_checkpoint(self) -> Iterator[None]:
+        yield None
+
+    def report(self, metrics: dict[str, Any], checkpoint: Path | None) -> None:
+        self.metrics = metrics
+        if checkpoint is not None:
+            shutil.copytree(checkpoint, self.folder, dirs_exist_ok=True)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What all trainings share."""
+
+    study: Study
+    prepared: Prepared
+    out: Path
+
+    @property
+    def base(self) -> str:
+        return str(self.out / "base" / MODEL)
+
+    def job(self, values: Mapping[str, Any]) -> TrainingJob:
+        """The study's own training with these values."""
+        search = self.study.search
+        return trial_job(
+            with_values(self.study.settings, values),
+            self.prepared,
+            start=self.base,
+            evaluate_every=search.evaluate_every,
+            metric=search.metric,
+            threads=1,
+        )
+
+
+def main() -> None:
+    options = parse()
+    began = time.time()
+    study = load_study(options.space, options.overrides)
+    prepared = prepare(study.settings, study_corpora(study), Cache(options.out / "cache"))
+    bench = Bench(study, prepared, options.out)
+    train_base(bench)
+    mine(bench)
+    say(f"base and candidates: {time.time() - began:.0f} s")
+    until = began + options.seconds
+    with (options.out / "rows.jsonl").open("w") as file:
+        for row in rows(bench, options.seeds, options.processes, until):
+            file.write(json.dumps(row) + "\n")
+            file.flush()
+            scores = {name: round(row["select"][name], 1) for name in ("gxlt_f1", "xlt_f1")}
+            say(f"{time.time() - began:4.0f} s: {row['values']} {scores} {row['seconds']:.0f} s")
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--space", type=Path, required=True)
+    parser.add_argument("--set", dest="overrides", action="append", default=[])
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--processes", type=int, default=4)
+    parser.add_argument("--seconds", type=float, default=3600)
+    options = parser.parse_args()
+    options.out = options.out.absolute()
+    return options
+
+
+def train_base(bench: Bench) -> None:
+    train_reader(
+        base_job(bench.study.settings, bench.prepared, threads=4), Alone(bench.out / "base")
+    )
+
+
+def mine(bench: Bench) -> None:
+    """Z of every window that a trial can have: the points sample all the same pairs or fewer."""
+    job = bench.job({"objective.span": "hl"})
+    widest = replace(
+        job, sampling=job.sampling and replace(job.sampling, ntl=len(job.sampling.languages))
+    )
+    windows = training_windows(widest, load_tokenizer(bench.base))
+    model = on_device(load_model(bench.base, seed=0), best_device())
+    size = bench.study.settings.objective.candidates.size
+    store, codes = CandidateStore(Cache(bench.prepared.cache), CANDIDATES), window_codes(windows)
+    store.add(codes, size, lambda rows: mine_spans(model, windows.subset(rows), size, "auto"))
+    golds = store.open(codes, size).share_with_gold(windows)
+    say(f"{len(windows)} windows; the gold is in Z of {golds:.1%} of the questions")
+
+
+def rows(bench: Bench, seeds: int, processes: int, until: float) -> Iterator[dict[str, Any]]:
+    """The base, then every point with the first seed, every point with the second, and so on."""
+    yield {"values": "base", "seconds": 0.0, **scores_of(bench, bench.base)}
+    points = [
+        {**point, "training.seed": seed}
+        for seed in SEEDS[:seeds]
+        for point in bench.study.search.start_from
+    ]
+    with get_context("spawn").Pool(processes) as pool:  # what runs at its end is killed
+        found = pool.imap_unordered(partial(trained, bench), points)
+        try:
+            for _ in points:
+                yield found.next(timeout=max(0.0, until - time.time()))
+        except TimeoutError:
+            say("the time is over")
+
+
+def trained(bench: Bench, values: Mapping[str, Any]) -> dict[str, Any]:
+    """One training from the base, and what its reader scores."""
+    began = time.time()
+    folder = bench.out / "trials" / str(time.time_ns())
+    alone = Alone(folder)
+    train_reader(replace(bench.job(values), candidates=CANDIDATES), alone)
+    spent = time.time() - began
+    assert alone.metrics is not None
+    last = {key: value for key, value in alone.metrics.items() if isinstance(value, int | float)}
+    row = {"values": dict(values), "seconds": spent, "last": last}
+    row |= scores_of(bench, str(folder / MODEL))
+    shutil.rmtree(folder)
+    return row
+
+
+def scores_of(bench: Bench, model: str) -> dict[str, dict[str, float]]:
+    """The metrics of a reader on the selection set and on each final one."""
+    final = {one.name: one.examples for one in bench.prepared.final}
+    return {
+        name: read(bench, model, examples)
+        for name, examples in {"select": bench.prepared.select, **final}.items()
+    }
+
+
+def read(bench: Bench, model: str, corpus: Path) -> dict[str, float]:
+    settings, examples = bench.study.settings, thaw(corpus)
+    job = ReadingJob(
+        model=model,
+        examples=corpus,
+        size=window_size(settings),
+        precision=settings.training.precision,
+        cache=bench.prepared.cache,
+        threads=1,
+    )
+    scores = score(examples, predictions_from(job, examples, [read_share(job, 0, 1)]))
+    return {**scores.metrics, **{f"f1 {name}": pair.f1 for name, pair in scores.pairs.items()}}
+
+
+def say(text: str) -> None:
+    print(text, flush=True)
+
+
+if __name__ == "__main__":
+    main()
