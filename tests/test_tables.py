@@ -5,7 +5,7 @@ import io
 from rich.console import Console
 
 from xmrc.scoring.matrix import PairScore, Scores
-from xmrc.tables import gxlt_table, rank_table
+from xmrc.tables import gxlt_table
 
 SCORES = Scores(
     ("en", "de"),
@@ -46,12 +46,4 @@ def test_gxlt_table_of_exact_match():
     assert words(gxlt_table(SCORES, "em"))[:2] == [
         ["EM", "en", "de", "mean"],
         ["en", "60.0", "20.0", "40.0"],
-    ]
-
-
-def test_rank_table():
-    assert words(rank_table({"en": [5, 1], "de": [3, 0]}))[:3] == [
-        ["rank", "en", "de"],
-        ["1", "5", "3"],
-        ["2", "1", "0"],
     ]

@@ -1,7 +1,5 @@
 """Scores for a terminal. In: scores, 0 to 100. Out: `rich` tables."""
 
-from collections.abc import Mapping, Sequence
-
 from rich.table import Table
 from rich.text import Text
 
@@ -26,17 +24,6 @@ def gxlt_table(scores: Scores, metric: str = "f1", title: str | None = None) -> 
         table.add_row(question, *cells, _cell(mean))
     table.add_section()
     table.add_row("mean", *map(_cell, matrix.column_means), _cell(matrix.mean, bold=True))
-    return table
-
-
-def rank_table(histogram: Mapping[str, Sequence[int]], title: str | None = None) -> Table:
-    """Where the first right answers stand: ranks as rows, question languages as columns."""
-    table = Table(title=title, caption="first right answers by question language")
-    table.add_column("rank", justify="right", style="bold")
-    for language in histogram:
-        table.add_column(language, justify="right")
-    for rank, counts in enumerate(zip(*histogram.values(), strict=True), 1):
-        table.add_row(str(rank), *map(str, counts))
     return table
 
 

@@ -290,6 +290,26 @@ def test_what_mlflow_missed_is_written_afterwards(search, tracker, capsys):
     assert points(other, "b") == [(1, 40.0)]
 
 
+def test_a_silent_mlflow_is_named_once_while_the_search_goes_on(search, capsys, monkeypatch):
+    search.begin()
+    search.start("a")
+    database = search.folder / "mlflow.db"
+    with monkeypatch.context() as outage:
+        for call in ("log_batch", "get_experiment"):
+            outage.setattr(MlflowClient, call, unreachable)
+        search.report("a", 40.0)
+        search.report("a", 40.0, 50.0)
+    printed = capsys.readouterr().out
+    told = f"MLflow at sqlite:///{database}: 1 writes wait: no route to host"
+    assert printed.splitlines() == [told]
+    search.end()
+    assert search.ledger.trials["a"].best == 50.0
+
+
+def unreachable(*arguments, **named):
+    raise OSError("no route to host")
+
+
 def test_causes_are_one_line_of_what_went_wrong_in_the_worker():
     inner = DivergedError("the loss must be finite,\n  got nan after 4 steps")
     assert cause_of(inner) == "DivergedError: got nan after 4 steps"

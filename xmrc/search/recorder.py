@@ -19,7 +19,7 @@ from rich.console import Console
 from xmrc.search.checkpoints import TrialFolders
 from xmrc.search.ledger import RUNNING, Ledger, TrialRecord
 from xmrc.search.observed import ObservedTables
-from xmrc.search.progress import Display, open_display
+from xmrc.search.progress import Display, open_display, say
 from xmrc.tracking.interrupts import uninterrupted
 from xmrc.tracking.tracker import Tracker
 
@@ -79,11 +79,12 @@ class Recorder(tune.Callback):
         self._trials, self._at_once, self._keep, self._kind = trials, at_once, keep, kind
         self._ledger: Ledger
         self._tracker: Tracker
+        self._console: Console
         self._display: Display
         self._tables: ObservedTables
 
     def __getstate__(self) -> dict[str, Any]:
-        live = ("_ledger", "_tracker", "_display", "_tables")
+        live = ("_ledger", "_tracker", "_console", "_display", "_tables")
         return {name: value for name, value in self.__dict__.items() if name not in live}
 
     def setup(self, *args: Any, **kwargs: Any) -> None:
@@ -91,8 +92,9 @@ class Recorder(tune.Callback):
         self._ledger = Ledger.open(self._ledger_path, self._metric)
         self._tracker = self._address.open()
         self._tables = ObservedTables.open(self._ledger_path.parent, self._kind.prefix)
-        self._display = open_display(Console(), self._trials, self._at_once)
-        self._begun = False
+        self._console = Console()
+        self._display = open_display(self._console, self._trials, self._at_once)
+        self._begun, self._silence = False, False
 
     def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:
         """A killed search may have started trials that Ray Tune did not come to write down."""
@@ -113,7 +115,7 @@ class Recorder(tune.Callback):
         values = self._values_of(trial.config)
         record = self._ledger.start(trial.trial_id, values, time.time())
         start_run(self._tracker, record, self._kind)
-        self._display.update(self._ledger, record)
+        self._show(record)
 
     def on_trial_result(
         self,
@@ -130,7 +132,7 @@ class Recorder(tune.Callback):
         record = self._ledger.trials[trial.trial_id]
         self._tables.put(record.number, result["history"], result["observed"])
         log_history(self._tracker, record)
-        self._display.update(self._ledger, record)
+        self._show(record)
 
     def on_trial_complete(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
@@ -149,13 +151,21 @@ class Recorder(tune.Callback):
         self._display.close()
         self._tracker.close()  # what it could not write is written again from the ledger
 
+    def _show(self, record: TrialRecord) -> None:
+        """A trial has changed; and a line when MLflow falls silent, the search going on."""
+        self._display.update(self._ledger, record)
+        trouble = self._tracker.trouble
+        if trouble and not self._silence:
+            say(self._console, trouble)
+        self._silence = bool(trouble)
+
     def _end(self, trial: Trial, cause: str) -> None:
         if trial.trial_id not in self._ledger.trials:  # lost before it could start
             self.on_trial_start(0, [], trial)
         checkpoint = self._folders.best(trial.trial_id, self._metric)
         record = self._ledger.end(trial.trial_id, cause, checkpoint, time.time())
         self._tracker.end_trial(record.id, record.state, record.cause)
-        self._display.update(self._ledger, record)
+        self._show(record)
         for behind in self._ledger.ranking[self._keep :]:
             if behind.checkpoint is not None:
                 self._folders.discard(behind.id)
