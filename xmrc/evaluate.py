@@ -107,13 +107,12 @@ def _read_corpus(options: argparse.Namespace) -> Corpus:
 
 
 def _data_root(given: Path | None) -> Path | None:
-    """The folder of the corpora, if there is one (SettingsError: it must exist)."""
+    """The folder of the corpora, if one is named (SettingsError: it must exist, if given here)."""
     named = os.environ.get(DATA_ROOT)
     root = given or (Path(named) if named else None)
-    if root is not None and not root.expanduser().is_dir():
-        name = "--data-root" if given else DATA_ROOT
-        raise SettingsError(f"{name}: must be the folder of the corpora, and {root} is no folder")
-    return None if root is None else root.expanduser()
+    if given is not None and not os.path.isdir(os.path.expanduser(given)):
+        raise SettingsError(f"--data-root: must be the folder of the corpora, got {given}")
+    return None if root is None else Path(os.path.expanduser(root))
 
 
 def _blindness(corpus: Corpus) -> str:

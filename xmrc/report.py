@@ -7,6 +7,7 @@ commas are the seeds of one setting.
 """
 
 import argparse
+import os
 import re
 import tempfile
 from collections import Counter
@@ -152,7 +153,7 @@ def _check_compared(compared: Sequence[Sequence[str]]) -> None:
 
 
 def _read(name: str, options: argparse.Namespace) -> list[ExampleScore]:
-    folder = Path(name).expanduser()
+    folder = Path(os.path.expanduser(name))
     if folder.is_dir():
         return read_examples(_table_of(folder))
     if name.startswith("models:"):

@@ -96,6 +96,17 @@ def said(tmp_path, monkeypatch, capsys):
         ("settings.data.select=demo/train", ["settings.data.select", "allow_overlap"]),
         ("expected={f1_of_gold: 3}", ["expected", "f1_of_gold"]),
         ("tracking.register_as=a/b", ["tracking.register_as", "a/b"]),
+        (
+            "search.final=[{corpus: demo/test, language: [en]}]",
+            ["search.final[0].language", "search.final[0].languages"],
+        ),
+        ("settings.encoder=~nobody-of-that-name/x", ["~nobody-of-that-name/x"]),
+        ("settings.data.train=~nobody-of-that-name/x.json", ["~nobody-of-that-name/x.json"]),
+        ("settings.base={model: ~nobody-of-that-name/x}", ["settings.base.model", "~nobody"]),
+        ('name="\\ud800"', ["name", "Unicode"]),
+        ("tracking.uri='http://[::1'", ["tracking.uri", "http://[::1"]),
+        ("tracking.uri=postgresql://h:abc/x", ["tracking.uri", "postgresql://h:abc/x"]),
+        ("tracking.uri=sqlite:foo", ["tracking.uri", "sqlite:foo"]),
     ],
 )
 def test_a_wrong_setting_is_named_with_its_rule(said, override, parts):
@@ -130,22 +141,28 @@ def squad(path: Path, *questions: tuple[str, str, int]) -> Path:
 @pytest.mark.parametrize(
     ("name", "content", "parts"),
     [
-        ("broken", "{not json", ["broken.en.json"]),
-        ("list", "[1, 2]", ["list.en.json"]),
-        ("empty", '{"data": []}', ["empty.en.json"]),
+        ("broken", "{not json", ["broken.en.json", "not valid JSON"]),
+        ("list", "[1, 2]", ["list.en.json", "not SQuAD-format JSON", "[1, 2]"]),
+        ("empty", '{"data": []}', ["empty.en.json", "holds no question"]),
+        ("deep", "[" * 100_000, ["deep.en.json", "too deep"]),
+        (
+            "half",
+            '{"data": [{"paragraphs": [{"context": "half \\ud800", "qas": []}]}]}',
+            ["half.en.json", "data[0].paragraphs[0].context", "Unicode"],
+        ),
     ],
 )
 def test_a_file_that_is_not_squads(said, tmp_path, name, content, parts):
     (tmp_path / f"{name}.en.json").write_text(content)
-    line = said(f"settings.data.train={tmp_path}/{name}.en.json", "settings.data.ntl=0")
+    train = f"settings.data.train={tmp_path}/{name}.en.json"
+    line = said(train, "settings.data.ntl=0", "space=null")
     assert all(part in line for part in parts), line
 
 
 def test_an_answer_that_is_not_at_its_offset_is_counted_and_named(said, tmp_path):
     path = squad(tmp_path / "off.en.json", ("q1", "Ada", 0), ("q2", "Ada", 5), ("q3", "1843", 0))
     line = said(f"settings.data.train={path}", "settings.data.ntl=0", "space=null")
-    assert "q2" in line
-    assert "2" in line
+    assert "answers must stand at their answer_start: 2 do not, first in question 'q2'" in line
 
 
 def test_languages_that_are_not_aligned(said, tmp_path):

@@ -342,7 +342,7 @@ def test_the_environment_names_no_folder(
 ) -> None:
     monkeypatch.setenv("XMRC_DATA", "nowhere")
     ended = run("--model", reader, "--corpus", "xquad")
-    refused(ended, "XMRC_DATA: must be the folder of the corpora", "nowhere")
+    refused(ended, "XMRC_DATA): must be the folder of the corpora", "nowhere")
 
 
 def test_an_evaluation_that_fails_leaves_the_one_before(

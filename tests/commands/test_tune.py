@@ -364,7 +364,7 @@ def test_the_checkpoints_of_the_best_stay(demo: Demo) -> None:
 
 @pytest.mark.faults
 def test_another_study_finds_the_base_and_adds_a_version(demo: Demo) -> None:
-    """The last test of this file: it moves the alias."""
+    """The last test of this file. Without fresh seeds it takes nobody's place."""
     overrides = (
         f"storage={demo.storage.root}",
         "search.trials=1",
@@ -380,6 +380,12 @@ def test_another_study_finds_the_base_and_adds_a_version(demo: Demo) -> None:
     assert numbers(done.line("base: F1 in en ")) == then
     assert demo.storage.versions() == ["1", "2"]
     client = demo.storage.mlflow
-    assert str(client.get_model_version_by_alias("xmrc-gxlt", "champion").version) == "2"
+    versions = {
+        alias: str(client.get_model_version_by_alias("xmrc-gxlt", alias).version)
+        for alias in ("champion", "challenger")
+    }
+    assert versions == {"champion": "1", "challenger": "2"}
+    assert "not confirmed with fresh seeds" in done.line("promotion: ")
+    assert "models:/xmrc-gxlt@challenger" in done.out
     assert len(demo.storage.parents("demo")) == 2
     assert len(list((demo.storage.root / "demo").iterdir())) == 2

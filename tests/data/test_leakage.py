@@ -14,6 +14,7 @@ from xmrc.data.leakage import (
     Footprint,
     ScoredSet,
     check_leakage,
+    check_unseen,
     drop_overlap,
     held_out,
     normalised_context,
@@ -52,6 +53,18 @@ def test_contexts_are_the_same_but_for_their_form(text, same):
 )
 def test_other_letters_are_other_contexts(text, other):
     assert normalised_context(text) != normalised_context(other)
+
+
+def test_what_the_search_must_not_see_has_no_question_that_it_selects_by():
+    select = scored(example("a", "Sky"), example("b", "Sea"))
+    other = ScoredSet("promotion.on", "mine", [example("c", "Sky"), example("d", "Sea", "de-de")])
+    again = ScoredSet("search.final", "copy", [example("d", "Land"), example("b", "Meer", "de-de")])
+    check_unseen(select, [other], allow_overlap=False)  # other questions about its paragraphs
+    with pytest.raises(DataError) as refused:
+        check_unseen(select, [other, again], allow_overlap=False)
+    assert str(refused.value).startswith("search.final: copy must share no question id with dev")
+    assert "1 ids do, such as 'b'" in str(refused.value)
+    check_unseen(select, [other, again], allow_overlap=True)
 
 
 def test_nothing_shared_has_no_label():

@@ -1,9 +1,12 @@
 import json
 import os
+import time
 
 import pytest
 
 from xmrc.search.checkpoints import TrialFolders
+
+NOW = time.time()
 
 
 @pytest.fixture
@@ -17,8 +20,14 @@ def put(folders, trial, name, *scores, workers=False, age=0, text=None):
     (path / "model").mkdir(parents=True)
     history = [{"evaluation": i, "gxlt_f1": s} for i, s in enumerate(scores, 1)]
     (path / "history.json").write_text(json.dumps(history) if text is None else text)
-    os.utime(path, (1e9 - age, 1e9 - age))
+    for written in (path / "history.json", path):
+        os.utime(written, (NOW - age, NOW - age))
     return path
+
+
+def left(folders, trial):
+    """The names of the checkpoints that a trial still has."""
+    return sorted(path.name[-1] for path in folders.folder.glob(f"search*/{trial}/checkpoint_*"))
 
 
 def test_the_best_evaluation_wins(folders):
@@ -72,3 +81,38 @@ def test_discarding_leaves_everything_else(folders):
     assert folders.best("a", "gxlt_f1") is None
     assert folders.best("b", "gxlt_f1") == other
     assert note.exists()
+
+
+def test_the_best_the_last_and_the_young_stay(folders):
+    put(folders, "a", "checkpoint_000000", 40.0, age=500)
+    put(folders, "a", "checkpoint_000001", 40.0, 60.0, age=400)
+    put(folders, "a", "checkpoint_000002", 40.0, 60.0, 10.0, age=300)
+    put(folders, "a", "checkpoint_000003", 40.0, 60.0, 10.0, 20.0, age=5)
+    put(folders, "a", "checkpoint_000004", 40.0, 60.0, 10.0, 20.0, 30.0)
+    put(folders, "b", "checkpoint_000005", 1.0, age=500)
+    folders.thin("a", "gxlt_f1", seconds=60)
+    assert left(folders, "a") == ["1", "3", "4"]
+    folders.thin("a", "gxlt_f1", seconds=0)
+    assert left(folders, "a") == ["1", "4"]
+    folders.thin("a", None, seconds=0)
+    assert left(folders, "a") == ["4"]
+    assert left(folders, "b") == ["5"]
+
+
+def test_the_last_is_what_was_written_last(folders):
+    """A resumed trial counts on from where Ray had it, behind which a kill may have left more."""
+    put(folders, "a", "checkpoint_000000", 50.0, age=400)
+    put(folders, "a", "checkpoint_000001", 50.0, 20.0, age=200)
+    put(folders, "a", "checkpoint_000002", 50.0, 20.0, 10.0, age=300)
+    folders.thin("a", "gxlt_f1", seconds=60)
+    assert left(folders, "a") == ["0", "1"]
+
+
+def test_what_is_half_written_and_what_workers_have_is_left_alone(folders):
+    put(folders, "a", "checkpoint_000000", 50.0, age=400)
+    put(folders, "a", "checkpoint_000001", age=300, text="")
+    put(folders, "a", "checkpoint_000002", 10.0, age=300, workers=True)
+    put(folders, "a", "checkpoint_000003", 20.0, age=200, workers=True)
+    folders.thin("a", "gxlt_f1", seconds=0)
+    assert left(folders, "a") == ["0", "1", "2", "3"]
+    folders.thin("nobody", "gxlt_f1", seconds=0)

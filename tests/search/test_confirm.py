@@ -103,6 +103,14 @@ def test_a_trial_whose_seeds_all_failed_is_out_and_one_seed_has_no_spread() -> N
     assert candidates(BEST, []) == []
 
 
+def test_a_lucky_seed_whose_sisters_failed_does_not_win() -> None:
+    lucky = [seed(9, 90.0, 1), *(seed(n, None, 1, FAILED) for n in (10, 11))]
+    found = candidates(BEST, [*TRAINED[:3], *lucky])
+    assert [one.trial.number for one in found] == [5, 2]
+    two_of_three = [*TRAINED[:3], *lucky[:2], seed(12, 80.0, 1)]
+    assert [one.trial.number for one in candidates(BEST, two_of_three)] == [2, 5]
+
+
 def test_the_median_of_an_even_number_is_the_lower_one() -> None:
     (one,) = candidates(BEST[:1], [seed(n, 50.0 + n, 3) for n in (4, 1, 3, 2)])
     assert one.scores == [51.0, 52.0, 53.0, 54.0]
@@ -145,9 +153,9 @@ def test_one_seed_has_dashes_for_what_it_cannot_say() -> None:
     found = candidates(BEST, [*TRAINED[:3], TRAINED[4]])
     assert "–" in printed(candidates_table(found, "gxlt_f1"))
     lines = printed(differences_table(found, "gxlt_f1")).splitlines()
-    cells = next(line for line in lines if "+3.00" in line).split("│")
-    assert [cell.strip() for cell in cells[1:-1]] == ["2", "5", "+3.00", "–", "–", "–"]
-    assert candidate_row(found[0], "gxlt_f1")["gxlt_f1_low"] is None
+    cells = next(line for line in lines if "-3.00" in line).split("│")
+    assert [cell.strip() for cell in cells[1:-1]] == ["5", "2", "-3.00", "–", "–", "–"]
+    assert candidate_row(found[1], "gxlt_f1")["gxlt_f1_low"] is None
 
 
 def test_the_registry_says_how_a_version_was_chosen(load: Load) -> None:

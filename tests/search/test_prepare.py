@@ -4,12 +4,14 @@ import pickle
 import shutil
 from dataclasses import replace
 
+import huggingface_hub
 import pytest
 from checkpoints import tiny_checkpoint
 
 from xmrc.data.cache import Cache
 from xmrc.data.frozen import thaw
 from xmrc.errors import DataError, SettingsError
+from xmrc.learning.model import DEMO_ENCODER
 from xmrc.search.base import check_given_base
 from xmrc.search.corpora import study_corpora
 from xmrc.search.prepare import (
@@ -175,6 +177,22 @@ def test_a_checkpoint_is_known_by_its_content(tmp_path):
     assert checkpoint_hash("hub/one") != checkpoint_hash("hub/two")
 
 
+def test_a_hub_id_is_known_by_its_commit(tmp_path, monkeypatch):
+    """Laid out as the hub's own cache is."""
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    unopened, repository = checkpoint_hash("hub/one"), tmp_path / "models--hub--one"
+    hashes = set()
+    for commit in ("a" * 40, "b" * 40):
+        snapshot = repository / "snapshots" / commit
+        snapshot.mkdir(parents=True)
+        (snapshot / "config.json").write_text("{}")
+        (repository / "refs").mkdir(exist_ok=True)
+        (repository / "refs" / "main").write_text(commit)
+        hashes.add(checkpoint_hash("hub/one"))
+        assert checkpoint_hash("hub/one") == checkpoint_hash("hub/one")
+    assert len(hashes | {unopened}) == 3
+
+
 def test_which_encoder(load, cache, tmp_path, monkeypatch):
     def encoder(name):
         study = load(f"settings.encoder={name}")
@@ -185,28 +203,60 @@ def test_which_encoder(load, cache, tmp_path, monkeypatch):
     assert encoder("encoder") == str(folder)
     assert encoder("some-hub/id") == "some-hub/id"
     assert encoder("scratch") == encoder("scratch")
-    check_given_encoder(load(f"settings.encoder={encoder('scratch')}").settings)
+    check_given_encoder(load(f"settings.encoder={encoder('scratch')}"))
     (tmp_path / "demo").mkdir()  # a folder of this name is not meant
     assert encoder("demo").endswith("assets/demo_encoder")
 
 
-def test_encoders_and_bases_that_cannot_be_used(load, tmp_path, monkeypatch):
-    (tmp_path / "empty").mkdir()
-    tiny = tiny_checkpoint("wordpiece", tmp_path / "tiny")
+@pytest.fixture
+def checkpoints(tmp_path):
+    """Folders: a reader, an encoder without a head, and readers that are broken."""
+    reader, _ = tiny_checkpoint("wordpiece", tmp_path / "reader"), (tmp_path / "empty").mkdir()
+    for name in ("weightless", "junk", "untokenised"):
+        shutil.copytree(reader, tmp_path / name)
+    (tmp_path / "weightless" / "model.safetensors").unlink()
+    (tmp_path / "junk" / "model.safetensors").write_bytes(b"junk")
+    (tmp_path / "untokenised" / "tokenizer.json").write_text("{}")
+    return tmp_path
+
+
+LONG = ("settings.data.max_length=400",)  # more than the demo's encoder can take, not than ours
+
+
+def test_encoders_that_cannot_be_used(load, checkpoints):
     refused = {
-        f"settings.encoder={tmp_path}/empty": (DataError, f"encoder {tmp_path}/empty: "),
+        f"settings.encoder={checkpoints}/empty": (DataError, f"encoder {checkpoints}/empty: "),
+        f"settings.encoder={checkpoints}/weightless": (DataError, "the model of this folder"),
+        f"settings.encoder={checkpoints}/junk": (DataError, "the model of this folder"),
+        f"settings.encoder={checkpoints}/untokenised": (DataError, "the tokenizer of this folder"),
         "settings.encoder=/no/such/folder": (DataError, "encoder /no/such/folder: "),
         "settings.data.max_length=129": (SettingsError, "must be at most 128"),
+        "space={data.max_length: {choice: [96, 256]}}": (SettingsError, "at most 128.*got 256"),
     }
     for override, (kind, told) in refused.items():
         with pytest.raises(kind, match=told) as error:
-            check_given_encoder(load(override).settings)
+            check_given_encoder(load(override))
         assert "\n" not in str(error.value)
-    check_given_encoder(load(f"settings.encoder={tiny}", "settings.data.max_length=400").settings)
-    for model in (tmp_path / "empty", "/no/such/folder"):
-        with pytest.raises(DataError, match=rf"^settings\.base\.model: .*{model}$"):
-            check_given_base(load(f"settings.base={{model: {model}}}").settings)
-    check_given_base(load(f"settings.base={{model: {tiny}}}").settings)
+    check_given_encoder(load(f"settings.encoder={checkpoints}/reader", *LONG))
+
+
+def test_bases_that_cannot_be_used(load, checkpoints):
+    refused = {
+        f"{checkpoints}/empty": r"^settings\.base\.model: must be the folder of a checkpoint",
+        "/no/such/folder": r"^settings\.base\.model: must be the folder of a checkpoint",
+        f"{checkpoints}/junk": "the model of this folder",
+        f"{checkpoints}/weightless": "the model of this folder",
+        f"{checkpoints}/untokenised": "the tokenizer of this folder",
+        str(DEMO_ENCODER): "architectures must name a reader",
+    }
+    for model, told in refused.items():
+        with pytest.raises(DataError, match=told) as error:
+            check_given_base(load(f"settings.base={{model: {model}}}"))
+        assert "\n" not in str(error.value)
+    check_given_base(load(f"settings.base={{model: {checkpoints}/reader}}", *LONG))
+    with pytest.raises(SettingsError, match="at most"):
+        check_given_base(load(f"settings.base={{model: {checkpoints}/reader}}",
+                              "settings.data.max_length=5000"))  # fmt: skip
 
 
 def test_equal_settings_give_equal_jobs(load, cache):

@@ -15,7 +15,7 @@ from xmrc.search.corpora import study_corpora
 from xmrc.search.findings import read_findings
 from xmrc.search.ledger import FINISHED, Ledger
 from xmrc.search.prepare import prepare
-from xmrc.search.promote import RUN, SEEDS, SET, decide, set_of, verdict_of
+from xmrc.search.promote import RUN, SEEDS, SET, decide, set_of, unconfirmed, verdict_of
 from xmrc.search.study import Outcome, run_study
 from xmrc.settings import PromotionSettings, Study, load_study
 from xmrc.tracking.artifacts import study_run
@@ -120,9 +120,17 @@ def decided(tracker: Tracker, tags: Mapping[str, str] | None) -> Decision:
 
 
 def test_without_a_champion_the_winner_becomes_it(tracker: Tracker) -> None:
-    verdict = verdict_of(decided(tracker, None), "run", "our-set", 5)
-    assert verdict.alias == "champion"
-    assert verdict.tags == {RUN: "run", SET: "our-set", SEEDS: "5"}
+    tags = {RUN: "run", SET: "our-set", SEEDS: "5"}
+    verdict = verdict_of(decided(tracker, None), tags)
+    assert (verdict.alias, verdict.tags) == ("champion", tags)
+
+
+def test_without_fresh_seeds_only_the_first_becomes_champion() -> None:
+    first, later = unconfirmed(None), unconfirmed(Version("4", {}))
+    assert (first.alias, later.alias) == ("champion", "challenger")
+    assert first.reason == "Champion: the first of its name: there is no champion to beat."
+    assert "not confirmed with fresh seeds" in later.reason
+    assert "version 4" in later.reason
 
 
 @pytest.mark.parametrize(
@@ -136,7 +144,7 @@ def test_without_a_champion_the_winner_becomes_it(tracker: Tracker) -> None:
 def test_what_cannot_be_compared_is_a_challenger_that_says_why(
     tracker: Tracker, tags: Mapping[str, str], reason: str
 ) -> None:
-    verdict = verdict_of(decided(tracker, tags), "run", "our-set", 5)
+    verdict = verdict_of(decided(tracker, tags), {})
     assert verdict.alias == "challenger"
     assert reason in verdict.reason
     assert verdict.reason.startswith("Not champion: ")

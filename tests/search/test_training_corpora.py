@@ -142,3 +142,39 @@ def test_only_questions_that_are_selected_on_are_watched(load):
     watching = f"tracking.watch=[{aside}]"
     with pytest.raises(SettingsError, match="which is kept aside for the promotion"):
         study_corpora(load("demo/train", "search.confirm={top: 1, seeds: 1}", watching))
+
+
+@pytest.mark.parametrize(
+    ("languages", "metric", "words"),
+    [("[en]", "gxlt_cross_f1", "two languages"), ("[en]", "gxlt_cross_em", "two languages")],
+)
+def test_a_metric_that_the_selection_set_has_no_pairs_for(load, languages, metric, words):
+    alone = (f"settings.data.languages={languages}", "settings.data.ntl=0")
+    study_corpora(load("demo/train", *alone, "search.metric=xlt_f1"))
+    with pytest.raises(SettingsError, match=rf"search\.metric: .*{words}, got {metric}"):
+        study_corpora(load("demo/train", *alone, f"search.metric={metric}"))
+
+
+def test_a_selection_set_across_languages_alone_has_no_xlt(load, tmp_path):
+    path = tmp_path / "dev-context-de-question-en.json"
+    squad(tmp_path, path.name, ["one", "two"])
+    select = f"settings.data.select={path}"
+    both = "settings.data.languages=[en, de]"
+    study_corpora(load("demo/train", select, both, "search.metric=gxlt_cross_f1"))
+    with pytest.raises(SettingsError, match=r"search\.metric: .*one language, got xlt_em"):
+        study_corpora(load("demo/train", select, both, "search.metric=xlt_em"))
+
+
+def test_a_copy_of_the_selection_set_is_none_that_the_search_never_sees(load, tmp_path):
+    for language in ("en", "de"):
+        squad(tmp_path, f"mine.{language}.json", ["one", "two", "three"])
+        squad(tmp_path, f"copy.{language}.json", ["zero", "two", "four"])
+    select = f"settings.data.select={tmp_path}/mine.*.json"
+    languages = "settings.data.languages=[en, de]"
+    final = f"search.final=['{tmp_path}/copy.*.json']"
+    with pytest.raises(DataError, match=r"search\.final: .*copy.*by which the search selects.*two"):
+        study_corpora(load("demo/train", select, languages, final))
+    confirm = ("search.confirm={}", f"promotion.on={tmp_path}/copy.*.json")
+    with pytest.raises(DataError, match=r"promotion\.on: .*copy.*by which the search selects"):
+        study_corpora(load("demo/train", select, languages, *confirm))
+    study_corpora(load("demo/train", select, languages, final, "settings.data.allow_overlap=true"))

@@ -7,6 +7,7 @@ unpack to; from the Hugging Face hub if it is not there; or generated (demo).
 import difflib
 import glob
 import hashlib
+import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -109,7 +110,10 @@ def _local_files(entry: Entry, root: Path | None) -> dict[Pair, Path]:
     if root is None:
         return {}
     if not root.is_dir():
-        raise DataError(f"the folder of corpora must exist (settings.data.root, XMRC_DATA): {root}")
+        raise DataError(
+            f"settings.data.root (--data-root, XMRC_DATA): must be the folder of the corpora, "
+            f"got {root}"
+        )
     for layout in entry.files:
         paths = {pair: root / layout_path(layout, pair) for pair in held_in(layout, entry.pairs)}
         there = {pair: path for pair, path in paths.items() if path.is_file()}
@@ -161,7 +165,7 @@ def _path_files(name: str) -> list[tuple[Pair, Path]]:
             f"no corpus is named {name!r} (nearest: {nearest!r}): a corpus is one of "
             f"{', '.join(CATALOGUE)}, or the path or glob of SQuAD-format .json files"
         )
-    path = Path(pattern).expanduser()
+    path = Path(os.path.expanduser(pattern))
     paths = [path] if path.is_file() else sorted(map(Path, glob.glob(str(path), recursive=True)))
     if not paths:
         raise DataError(f"corpus {name!r}: no file matches {path.absolute()}")

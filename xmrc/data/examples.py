@@ -5,6 +5,7 @@ unanswerable questions of SQuAD 2 are refused: nothing here learns or predicts "
 """
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -13,6 +14,7 @@ from typing import Any
 
 from xmrc.errors import DataError
 
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")  # JSON can write half of a character
 JSON_NAMES = {dict: "an object", list: "a list", str: "a string", int: "a whole number"}
 
 
@@ -108,6 +110,8 @@ def _load_json(path: Path) -> Any:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
     except ValueError as error:  # no JSON, or no Unicode
         raise DataError(f"{path}: not valid JSON: {error}") from error
+    except RecursionError as error:
+        raise DataError(f"{path}: not valid JSON: too deep inside itself") from error
 
 
 class _NotSquadError(ValueError):
@@ -168,6 +172,8 @@ def _field(parent: Any, key: str, kind: type, at: str) -> Any:
         raise _NotSquadError(
             f"{_join(at, key)} must be {JSON_NAMES[kind]}, not {_shown(parent[key])}"
         )
+    if kind is str and _LONE_SURROGATE.search(parent[key]):
+        raise _NotSquadError(f"{_join(at, key)} must be valid Unicode, not {parent[key][:40]!a}")
     return parent[key]
 
 

@@ -90,6 +90,23 @@ def check_leakage(
     return labels
 
 
+def check_unseen(select: ScoredSet, unseen: Sequence[ScoredSet], *, allow_overlap: bool) -> None:
+    """Raise DataError where a set that the search must not see has questions that it selects by.
+
+    By question id alone: other questions about a paragraph are other questions.
+    """
+    seen = {each.id for each in select.examples}
+    for one in unseen:
+        shared = sorted({each.id for each in one.examples} & seen)
+        if shared and not allow_overlap:
+            shown = ", ".join(map(repr, shared[:SHOWN]))
+            raise DataError(
+                f"{one.key}: {one.corpus} must share no question id with {select.corpus} "
+                f"({select.key}), by which the search selects: {len(shared)} ids do, such as "
+                f"{shown}; settings.data.allow_overlap: true lets them"
+            )
+
+
 def drop_overlap(
     base: Sequence[Example], scored: Sequence[ScoredSet]
 ) -> tuple[list[Example], list[Example]]:

@@ -58,6 +58,8 @@ def _question(line: bytes, place: str) -> Question:
     except json.JSONDecodeError as error:
         cause = f"{error.msg} at character {error.pos + 1}"
         raise DataError(f"{place}: must be a JSON object: {cause}") from error
+    except RecursionError as error:
+        raise DataError(f"{place}: must be a JSON object, not one so deep inside itself") from error
     except UnicodeDecodeError as error:
         raise DataError(f"{place}: must be UTF-8: {error.reason}") from error
     if not isinstance(record, dict):

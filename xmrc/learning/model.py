@@ -45,6 +45,8 @@ UNREADABLE = (  # what the library raises over a folder that is no, or half a, c
     KeyError,
     RuntimeError,
     ImportError,
+    TypeError,
+    AttributeError,
     UnpicklingError,
     SafetensorError,
     StrictDataclassError,

@@ -3,6 +3,7 @@
 Trained once per content hash and kept in the cache, for every trial and every later study.
 """
 
+import os
 import shutil
 import time
 from collections.abc import Callable
@@ -11,11 +12,12 @@ from pathlib import Path
 from xmrc.data.cache import Cache
 from xmrc.errors import DataError
 from xmrc.learning.worker import WorkerResources
+from xmrc.models import check_answers
 from xmrc.search.folder import StudyFolder
-from xmrc.search.prepare import Prepared, base_job, base_key
+from xmrc.search.prepare import Prepared, base_job, base_key, check_checkpoint
 from xmrc.search.progress import clock
 from xmrc.search.tuning import train_once
-from xmrc.settings import RunSettings
+from xmrc.settings import RunSettings, Study
 
 MAX_FAILURES = 1  # restarts of the base's training after a lost worker
 
@@ -64,14 +66,20 @@ def find_base(
     return str(found)
 
 
-def check_given_base(settings: RunSettings) -> None:
-    """Refuse, before anything is written, a `base.model` that is not there (DataError)."""
-    if settings.base is not None and settings.base.model is not None:
-        _given(settings.base.model)
+def check_given_base(study: Study) -> None:
+    """Refuse, before anything is written, a `base.model` that is no reader.
+
+    Errors: DataError if it is not there or cannot answer, else as in `check_checkpoint`.
+    """
+    base = study.settings.base
+    if base is not None and base.model is not None:
+        folder = _given(base.model)
+        check_answers(Path(folder))
+        check_checkpoint(folder, study)
 
 
 def _given(model: str) -> str:
-    folder = Path(model).expanduser()
+    folder = Path(os.path.expanduser(model))
     if not (folder / "config.json").is_file():
         raise DataError(f"settings.base.model: must be the folder of a checkpoint, got {model}")
     return str(folder.absolute())

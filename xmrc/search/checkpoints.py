@@ -6,6 +6,7 @@ known from the disk alone. A checkpoint holds its trial's history, so it says it
 
 import json
 import shutil
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,14 +41,38 @@ class TrialFolders:
                 found.append((worth, len(history), path.stat().st_mtime, path))
         return max(found)[-1] if found else None
 
+    def thin(self, trial: str, metric: str | None, *, seconds: float) -> None:
+        """Delete what is neither the best nor the last, nor younger than `seconds`.
+
+        A group of workers is left alone: Ray Train deletes only what it has written off.
+        """
+        ages = {path: _written(path) for path in self._own(trial) if _history(path)}
+        kept = {self.best(trial, metric), max(ages, key=ages.__getitem__, default=None)}
+        for path, written in ages.items():
+            if path not in kept and time.time() - written >= seconds:
+                shutil.rmtree(path, ignore_errors=True)
+
     def discard(self, trial: str) -> None:
         """Delete the checkpoints of a trial that has ended; its scores stay."""
         for path in self._checkpoints(trial):
             shutil.rmtree(path, ignore_errors=True)
 
     def _checkpoints(self, trial: str) -> Iterator[Path]:
-        for place in (self.folder / self.name, self.workers):
-            yield from (path for path in (place / trial).glob("checkpoint_*") if path.is_dir())
+        yield from self._own(trial)
+        yield from _folders_in(self.workers / trial)
+
+    def _own(self, trial: str) -> Iterator[Path]:
+        """Those that Ray Tune keeps itself: of trials in their own process."""
+        return _folders_in(self.folder / self.name / trial)
+
+
+def _folders_in(place: Path) -> Iterator[Path]:
+    return (path for path in place.glob("checkpoint_*") if path.is_dir())
+
+
+def _written(checkpoint: Path) -> float:
+    """When, in seconds since the epoch; a resumed trial writes over what a kill has left."""
+    return (checkpoint / HISTORY).stat().st_mtime
 
 
 def _history(checkpoint: Path) -> list[dict[str, float]]:

@@ -83,7 +83,10 @@ def distinct(ranking: Sequence[TrialRecord]) -> list[TrialRecord]:
 
 
 def candidates(best: Sequence[TrialRecord], trained: Sequence[TrialRecord]) -> list[Candidate]:
-    """What became of the best trials, highest mean first; of equals the better trial."""
+    """What became of the best trials, highest mean first; of equals the better trial.
+
+    A mean of half as many seeds as another has, or of fewer, comes behind: it is luck.
+    """
     done = [record for record in trained if record.state == FINISHED and record.best is not None]
     done = sorted(done, key=lambda record: (record.best, -record.number))
     found = []
@@ -92,7 +95,8 @@ def candidates(best: Sequence[TrialRecord], trained: Sequence[TrialRecord]) -> l
         seeds = tuple(record for record in done if without_seed(record.values) == own)
         if seeds:
             found.append(Candidate(trial, seeds))
-    return sorted(found, key=lambda one: -one.mean)
+    most = max((len(one.seeds) for one in found), default=0)
+    return sorted(found, key=lambda one: (2 * len(one.seeds) <= most, -one.mean))
 
 
 def spreads(one: Candidate, metric: str) -> dict[str, Spread]:

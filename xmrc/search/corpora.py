@@ -10,7 +10,13 @@ from dataclasses import dataclass, replace
 from xmrc.data.alignment import align
 from xmrc.data.corpora import Corpus, across_languages, load_corpus
 from xmrc.data.examples import Example
-from xmrc.data.leakage import ScoredSet, check_leakage, drop_overlap, held_out
+from xmrc.data.leakage import (
+    ScoredSet,
+    check_leakage,
+    check_unseen,
+    drop_overlap,
+    held_out,
+)
 from xmrc.errors import DataError, SettingsError
 from xmrc.settings import (
     DataSettings,
@@ -56,13 +62,23 @@ def study_corpora(study: Study) -> Corpora:
     Errors: as in `read_corpora`; SettingsError if a question that is to be watched is not selected
     on.
     """
-    root = study.settings.data.root
-    if root is not None and not root.is_dir():
-        raise DataError(f"settings.data.root: must be the folder of the corpora, got {root}")
     promotion = None if study.search.confirm is None else study.promotion
     corpora = read_corpora(widest(study), study.search.final, promotion)
     check_watched(study.tracking.watch, corpora)
+    check_metric(study.search.metric, corpora.select)
     return corpora
+
+
+def check_metric(metric: str, select: Corpus) -> None:
+    """SettingsError: the selection set has no language pair that the metric is a mean over."""
+    same = {one.question_language == one.context_language for one in select.examples}
+    needs = {"gxlt_cross": (False, "two languages"), "xlt": (True, "one language")}
+    wanted, words = needs.get(metric.rpartition("_")[0], (None, ""))
+    if wanted is not None and wanted not in same:
+        raise SettingsError(
+            f"search.metric: must be one that settings.data.select has, and {select.name}, in the "
+            f"languages of the study, has no question over a context of {words}, got {metric}"
+        )
 
 
 def check_watched(ids: Sequence[str], corpora: Corpora) -> None:
@@ -143,6 +159,7 @@ def without_leakage(corpora: Corpora, data: DataSettings) -> Corpora:
     """
     training, scored = training_examples(corpora.train, data), scored_sets(corpora)
     allowed = data.allow_overlap
+    check_unseen(scored[0], scored[1:], allow_overlap=allowed)
     labels = iter(check_leakage(corpora.train.name, training, scored, allow_overlap=allowed))
     corpora = replace(
         corpora,

@@ -58,7 +58,7 @@ def storage_path(storage: str) -> Path:
     """
     if "://" in storage:
         raise ResourceError(f"storage: must be a folder (all nodes must see it), got {storage}")
-    root = Path(storage).expanduser()
+    root = Path(os.path.expanduser(storage))
     if root.is_absolute():
         return root
     in_job = JOB_FOLDERS in Path.cwd().parts

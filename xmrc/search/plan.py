@@ -45,8 +45,8 @@ def print_plan(study: Study, console: Console) -> None:
         console.print(text, highlight=False, soft_wrap=True, markup=False)
 
     corpora = study_corpora(study)
-    check_given_encoder(study.settings)
-    check_given_base(study.settings)
+    check_given_encoder(study)
+    check_given_base(study)
     fit = fit_trials(study.resources, this_machine())
     say(to_yaml(study).rstrip())
     _say_space(study, say)

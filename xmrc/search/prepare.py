@@ -3,8 +3,11 @@
 Nothing here trains or needs a cluster: it checks, builds and writes into the cache.
 """
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
+
+from huggingface_hub import try_to_load_from_cache
 
 from xmrc.data.cache import Cache, content_hash
 from xmrc.data.features import WindowSize, check_window_size, pair_template
@@ -14,6 +17,7 @@ from xmrc.learning.model import (
     DEMO_ENCODER,
     check_positions,
     load_config,
+    load_model,
     load_tokenizer,
 )
 from xmrc.learning.scratch import scratch_encoder
@@ -24,7 +28,9 @@ from xmrc.settings import (
     EncoderConfig,
     ObjectiveSettings,
     RunSettings,
+    Study,
     TrainingSettings,
+    reach,
 )
 
 RECIPE = 1  # raised when training changes, so that no base of an older recipe is reused
@@ -69,8 +75,7 @@ class Prepared:
 
 
 def prepare(settings: RunSettings, corpora: Corpora, cache: Cache) -> Prepared:
-    """Freeze the corpora; find, or build, and check the encoder."""
-    check_given_encoder(settings)
+    """Freeze the corpora; find, or build, the encoder."""
     return Prepared(
         cache=cache.root,
         encoder=find_encoder(settings, corpora, cache),
@@ -106,20 +111,30 @@ def given_encoder(settings: RunSettings) -> str | None:
         return str(DEMO_ENCODER)
     if settings.encoder == "scratch":
         return None
-    folder = Path(settings.encoder).expanduser()
+    folder = Path(os.path.expanduser(settings.encoder))
     return str(folder.absolute()) if folder.is_dir() else settings.encoder
 
 
-def check_given_encoder(settings: RunSettings) -> None:
-    """Refuse, before anything is written, what no window of the settings' size fits into.
+def check_given_encoder(study: Study) -> None:
+    """Refuse, before anything is written, an encoder that no reader of the study can be made of.
 
-    Errors: DataError if it cannot be opened, SettingsError if the sizes do not fit it.
+    Errors: as in `check_checkpoint`.
     """
-    encoder, size = given_encoder(settings), window_size(settings)
-    if encoder is None:  # made to fit
-        return
-    check_window_size(size, pair_template(load_tokenizer(encoder)))
-    check_positions(load_config(encoder), encoder, size.max_length)
+    encoder = given_encoder(study.settings)
+    if encoder is not None:  # else it is made to fit
+        check_checkpoint(encoder, study)
+
+
+def check_checkpoint(source: str, study: Study) -> None:
+    """Refuse a checkpoint that cannot be opened, or that the study's windows do not fit into.
+
+    Errors: DataError, SettingsError. The weights of a hub id are opened once the study begins.
+    """
+    check_window_size(window_size(study.settings), pair_template(load_tokenizer(source)))
+    longest = max(reach(study, "data.max_length"))
+    check_positions(load_config(source), source, longest)
+    if Path(source).is_dir():
+        load_model(source, seed=0)
 
 
 def base_job(settings: RunSettings, prepared: Prepared, threads: int) -> TrainingJob:
@@ -186,12 +201,18 @@ def base_key(job: TrainingJob) -> str:
 
 
 def checkpoint_hash(source: str) -> str:
-    """The content of a folder, or the name of a hub id."""
+    """The content of a folder, or the name of a hub id and its commit there."""
     folder = Path(source)
     if not folder.is_dir():
-        return content_hash(source)
+        return content_hash(source, hub_commit(source))
     files = sorted(path for path in folder.iterdir() if path.is_file())
     return content_hash(*((part) for path in files for part in (path.name, path.read_bytes())))
+
+
+def hub_commit(source: str) -> str | None:
+    """The commit of a hub id that was opened on this machine; None of one that was not."""
+    found = try_to_load_from_cache(source, "config.json")
+    return Path(found).parent.name if isinstance(found, str) else None
 
 
 def window_size(settings: RunSettings) -> WindowSize:

@@ -39,25 +39,48 @@ class Verdict:
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
-UNTESTED = Verdict(CHAMPION, "Not confirmed with fresh seeds (search.confirm), so not compared.")
-
-
-def judge(run: Run, prepared: Prepared, winner: Candidate, resources: WorkerResources) -> Verdict:
+def judge(
+    run: Run, prepared: Prepared, winner: Candidate | None, resources: WorkerResources
+) -> Verdict:
     """Compare the winner's seeds with the champion's; what was judged once stays as it is.
 
-    Errors: ResourceError if MLflow does not answer.
+    `winner` is None where nothing was trained again. Errors: ResourceError if MLflow does not
+    answer.
     """
     known = run.folder.state().get(VERDICT)
     if known is not None:
         return Verdict(**known)
+    champion = version_of(run.tracker, run.study.tracking.register_as, CHAMPION)
+    if winner is None:
+        verdict = unconfirmed(champion)
+    else:
+        verdict = compared(run, prepared, winner, champion, resources)
+    run.folder.remember(**{VERDICT: asdict(verdict)})
+    return verdict
+
+
+def unconfirmed(champion: Version | None) -> Verdict:
+    """A winner without fresh seeds has nothing to beat a champion with."""
+    if champion is None:
+        return verdict_of(promotion(None, []), {})
+    text = "it was not confirmed with fresh seeds (search.confirm), so not compared with the"
+    return verdict_of(Decision(False, f"{text} champion, version {champion.number}"), {})
+
+
+def compared(
+    run: Run,
+    prepared: Prepared,
+    winner: Candidate,
+    champion: Version | None,
+    resources: WorkerResources,
+) -> Verdict:
+    """The seeds of both on the promotion set."""
     unseen = prepared.promotion
     assert unseen is not None, "a study with confirmation has a promotion set"
     scores = score_seeds(run, prepared, unseen, winner.seeds, resources)
-    champion = version_of(run.tracker, run.study.tracking.register_as, CHAMPION)
     decision = decide(run.tracker, champion, scores, set_of(unseen), run.study.promotion)
-    verdict = verdict_of(decision, run.tracker.run_id(), set_of(unseen), len(scores))
-    run.folder.remember(**{VERDICT: asdict(verdict)})
-    return verdict
+    tags = {RUN: run.tracker.run_id(), SET: set_of(unseen), SEEDS: json.dumps(len(scores))}
+    return verdict_of(decision, tags)
 
 
 def score_seeds(
@@ -134,10 +157,9 @@ def stored_scores(tracker: Tracker, champion: Version) -> list[Scores]:
         ]
 
 
-def verdict_of(decision: Decision, run_id: str, unseen: str, seeds: int) -> Verdict:
+def verdict_of(decision: Decision, tags: Mapping[str, str]) -> Verdict:
     """What is written on the version."""
     reason = "Champion" if decision.promoted else "Not champion"
-    tags = {RUN: run_id, SET: unseen, SEEDS: json.dumps(seeds)}
     return Verdict(decision.alias, f"{reason}: {decision.reason}.", tags)
 
 

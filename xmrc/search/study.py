@@ -34,7 +34,7 @@ from xmrc.search.ledger import Ledger
 from xmrc.search.mining import find_candidates
 from xmrc.search.prepare import Prepared, check_given_encoder, prepare
 from xmrc.search.progress import clock
-from xmrc.search.promote import UNTESTED, Verdict, judge
+from xmrc.search.promote import Verdict, judge
 from xmrc.search.reading import read_on_cluster, write_reading
 from xmrc.search.recorder import cause_of, replay
 from xmrc.search.report import write_report
@@ -43,6 +43,7 @@ from xmrc.search.run import Run, experiment
 from xmrc.search.trials import Jobs, search_trials
 from xmrc.settings import Study, flat, to_yaml
 from xmrc.tracking.registry import check_name
+from xmrc.tracking.server import tracking_uri
 from xmrc.tracking.tracker import Tracker
 
 
@@ -69,9 +70,10 @@ def run_study(study: Study, *, resume: bool, console: Console) -> Outcome:
     """
     check_name(study.tracking.register_as)
     corpora = study_corpora(study)
-    check_given_encoder(study.settings)
-    check_given_base(study.settings)
+    check_given_encoder(study)
+    check_given_base(study)
     root = storage_root(study.storage)
+    tracking_uri(study.tracking.uri, str(root))
     begun = latest_folder(root, study) if resume else None
     with ray_cluster():
         fit = fit_trials(study.resources, cluster_nodes())
@@ -158,7 +160,7 @@ def choose(
     """Who wins and whether it becomes champion; with confirmation also the candidates for that."""
     confirming = run.study.search.confirm
     if confirming is None:
-        return [], best_trial(ledger), UNTESTED
+        return [], best_trial(ledger), judge(run, jobs.prepared, None, fit.trial)
     found = confirm(run, jobs, ledger, confirming, fit)
     verdict = judge(run, jobs.prepared, found[0], fit.trial)
     return found, confirmed(found, ledger.metric), verdict

@@ -36,8 +36,8 @@ class TuneContext:
     def latest_checkpoint(self) -> Iterator[Path | None]:
         """What this trial reported last, also after a retry or a resumed search.
 
-        Ray Tune deletes a checkpoint before it writes down that it has another: a trial that is
-        killed in between starts from the beginning, and comes to the same.
+        Of a copy that a kill cut short the state may be missing: the trial starts from the
+        beginning, and comes to the same.
         """
         checkpoint = tune.get_checkpoint()
         if checkpoint is None or not (Path(checkpoint.path) / STATE).exists():

@@ -140,6 +140,6 @@ def scheduler(search: SearchSettings, study: Study) -> TrialScheduler:
         metric="best",
         mode="max",
         max_t=evaluations + 1,  # never kill a trial at its last report
-        grace_period=search.grace,
+        grace_period=min(search.grace, evaluations),  # a shorter trial is never stopped
         reduction_factor=search.reduction_factor,
     )

@@ -22,6 +22,7 @@ from xmrc.search.progress import clock, say
 from xmrc.search.recorder import cause_of
 from xmrc.search.trial import run_trial, trial_request
 
+YOUNG = 60.0  # seconds; Ray Tune writes down where its trials are every second
 POINT = "point"  # the key of a configuration that stands for all of it
 JobOf = Callable[[Mapping[str, Any]], TrainingJob]
 
@@ -60,6 +61,29 @@ class EpochLines(tune.Callback):
             say(self._console, f"{self._name}: {epochs}, about {clock(left)} left")
 
 
+class Thinning(tune.Callback):
+    """Keeps a trial's best checkpoint, its last one and the young.
+
+    Ray Tune, told to keep some alone, deletes one as much as a second before it writes down which
+    other one the trial goes on from: a search that is killed in between could not go on.
+    """
+
+    def __init__(self, folders: TrialFolders, metric: str | None) -> None:
+        self._folders, self._metric = folders, metric
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
+    ) -> None:
+        """Another checkpoint is there."""
+        self._folders.thin(trial.trial_id, self._metric, seconds=YOUNG)
+
+    def on_trial_complete(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+    ) -> None:
+        """Nothing goes on from here."""
+        self._folders.thin(trial.trial_id, self._metric, seconds=0)
+
+
 def run_tuner(
     job_of: JobOf,
     resources: WorkerResources,
@@ -87,7 +111,6 @@ def run_tuner(
         return Tuner.restore(
             place, trainable=asking, resume_unfinished=True, restart_errored=False
         ).fit()
-    checkpoints = tune.CheckpointConfig(num_to_keep=1, checkpoint_score_attribute=score)
     return Tuner(
         asking,
         param_space={POINT: tune.grid_search([dict(point) for point in points])} if points else {},
@@ -96,9 +119,8 @@ def run_tuner(
             name=name,
             storage_path=str(folder),
             verbose=0,
-            callbacks=callbacks,
+            callbacks=[*callbacks, Thinning(TrialFolders(folder, name), score)],
             failure_config=tune.FailureConfig(max_failures=max_failures),
-            checkpoint_config=checkpoints,
         ),
     ).fit()
 

@@ -53,7 +53,7 @@ def resolved(settings: RunSettings, environment: Mapping[str, str]) -> RunSettin
 
 
 def _absolute(folder: str | Path) -> Path:
-    return Path(folder).expanduser().absolute()
+    return Path(os.path.expanduser(folder)).absolute()
 
 
 def _validated(tree: Mapping[str, Any]) -> Study:

@@ -8,6 +8,7 @@
     all other sections      are merged key by key; a value, a list or null replaces what was there
 """
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,7 +99,7 @@ def _beside(path: Path, extended: Any) -> Path:
             f"{path}: {EXTENDS} must be the path of a study file from this file's folder, "
             f"got {shown(extended)}"
         )
-    return path.parent / Path(extended).expanduser()
+    return path.parent / os.path.expanduser(extended)
 
 
 def _refuse_circle(path: Path, files: Sequence[StudyFile]) -> None:

@@ -148,10 +148,13 @@ def section_of(annotation: Any) -> type[BaseModel] | None:
 
 
 def model_at(model: type[BaseModel], place: Sequence[str | int]) -> type[BaseModel] | None:
-    """The model whose keys stand below `place`, if any do; a mapping's own keys are passed over."""
-    parts = iter(place)
+    """The model whose keys stand below `place`, if any do.
+
+    The keys of a mapping and the places of a list are passed over.
+    """
+    parts = iter([part for part in place if isinstance(part, str)])
     for part in parts:
-        annotation = _fields(model)[str(part)].annotation
+        annotation = _fields(model)[part].annotation
         if _is_mapping(annotation):
             next(parts)
             annotation = get_args(annotation)[1]

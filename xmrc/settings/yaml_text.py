@@ -61,6 +61,14 @@ def _refuse(rule: str, node: yaml.Node) -> NoReturn:
     raise yaml.constructor.ConstructorError(None, None, rule, node.start_mark)
 
 
+def _unicode(loader: _Loader, node: yaml.ScalarNode) -> str:
+    """A text; an escape can write half of a character, which nothing else can."""
+    text = str(loader.construct_scalar(node))
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        _refuse(f"a text must be valid Unicode, got {text!a}", node)
+    return text
+
+
 def _mapping(loader: _Loader, node: yaml.Node) -> dict[str, Any]:
     result: dict[str, Any] = {}
     if not isinstance(node, yaml.MappingNode):
@@ -88,12 +96,13 @@ def _scalar(
 
 
 def _register() -> None:
-    """Our scalars and mappings, PyYAML's text and lists, and no other tag."""
+    """Our scalars, texts and mappings, PyYAML's lists, and no other tag."""
     _Loader.yaml_implicit_resolvers = {}
     _Dumper.yaml_implicit_resolvers = {}
-    kept = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:seq", None)
+    kept = ("tag:yaml.org,2002:seq", None)
     _Loader.yaml_constructors = {tag: yaml.SafeLoader.yaml_constructors[tag] for tag in kept}
     _Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
+    _Loader.add_constructor("tag:yaml.org,2002:str", _unicode)
     _Dumper.add_representer(str, _text)
     for kind, (pattern, first, value_of) in SCALARS.items():
         tag, whole = f"tag:yaml.org,2002:{kind}", re.compile(rf"(?:{pattern})\Z")

@@ -22,9 +22,13 @@ FROM_ENVIRONMENT = "MLFLOW_TRACKING_URI"
 
 
 def tracking_uri(uri: str | None, storage: str) -> str:
-    """`uri`, else MLFLOW_TRACKING_URI, else SQLite in the folder `storage`."""
+    """`uri`, else MLFLOW_TRACKING_URI, else SQLite in the folder `storage`.
+
+    ResourceError: it has not the form of an address.
+    """
     chosen = uri or os.environ.get(FROM_ENVIRONMENT)
     if chosen:
+        _check_form(chosen)
         return chosen
     folder = local_folder(storage)
     if folder is None:
@@ -32,6 +36,18 @@ def tracking_uri(uri: str | None, storage: str) -> str:
             f"tracking.uri: must name an MLflow server when storage ({storage}) is not a folder"
         )
     return f"sqlite:///{folder / 'mlflow.db'}"
+
+
+def _check_form(uri: str) -> None:
+    try:
+        _ = urlparse(uri).port  # raises where it is no number
+        if is_database(uri):
+            sqlalchemy.make_url(uri)
+    except (ValueError, sqlalchemy.exc.ArgumentError) as error:
+        raise ResourceError(
+            f"tracking.uri: must be the address of an MLflow server or of a database, got "
+            f"{shown(uri)}: {cause(error)}"
+        ) from error
 
 
 def local_folder(storage: str) -> Path | None:
