@@ -14,7 +14,7 @@ from xmrc.errors import DataError, ResourceError, SettingsError, XmrcError
 from xmrc.search.corpora import study_corpora
 from xmrc.search.plan import describe_corpus, print_plan
 from xmrc.search.rehearsal import rehearsal
-from xmrc.search.resources import fit_trials, this_machine
+from xmrc.search.resources import cluster_nodes, fit_trials, this_machine
 from xmrc.settings import load_study
 from xmrc.settings.yaml_text import parse
 
@@ -86,16 +86,25 @@ def test_the_whole_plan(load, tmp_path):
     assert train.startswith("  train: demo/train: 48 examples, 12 question ids, questions in en es")
     assert select.startswith("  select: demo/dev: 192 examples, 12 question ids, ")
     assert epoch.splitlines()[1] == "  base: 40 examples, 40 windows, 3 steps"
-    for line, ntl in zip(epoch.splitlines()[2:4], (0, 3), strict=True):
+    for line, ntl in zip(epoch.splitlines()[2:5], (0, 2, 3), strict=True):  # 2: the file's own
         examples = 12 * (1 + ntl) ** 2
         expected = f"{examples} examples, {examples} windows, {ceil(examples / 10)} steps"
         assert line == f"  trial at ntl {ntl}: {expected}"
-    assert epoch.splitlines()[4] == "  evaluation: 192 examples, 192 windows"
+    assert epoch.splitlines()[5] == "  evaluation: 192 examples, 192 windows"
     fit = fit_trials(study.resources, this_machine())
     assert trials.splitlines() == [
         "trials: 7 by random, scheduler asha",
         f"resources of one trial, on this machine: {fit.describe()}",
     ]
+
+
+def test_the_plan_is_for_the_cluster_of_the_environment(load, cluster, monkeypatch):
+    monkeypatch.setenv("RAY_ADDRESS", "10.0.0.7:6379")  # the tests' own is connected already
+    fit = fit_trials(load().resources, cluster_nodes())
+    expected = f"resources of one trial, on the cluster at 10.0.0.7:6379: {fit.describe()}"
+    assert plan(load()).splitlines()[-1] == expected
+    with pytest.raises(ResourceError, match="resources: one trial must fit: workers 99"):
+        plan(load("resources.workers=99"))
 
 
 def test_nothing_is_started_or_written(load, tmp_path, monkeypatch):

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+import xmrc.tracking.provenance as provenance_file
 from xmrc.tracking.provenance import provenance
 
 
@@ -11,6 +12,13 @@ def git(*arguments: str) -> str:
     identity = ["-c", "user.name=a", "-c", "user.email=a@b"]
     done = subprocess.run(["git", *identity, *arguments], capture_output=True, check=True)
     return done.stdout.decode().strip()
+
+
+@pytest.fixture(autouse=True)
+def installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """The code as it is where it was installed: in no repository."""
+    monkeypatch.setattr(provenance_file, "CODE", tmp_path / "site-packages")
+    return tmp_path / "site-packages"
 
 
 def test_the_commit_of_the_working_tree(tmp_path: Path) -> None:
@@ -24,6 +32,22 @@ def test_the_commit_of_the_working_tree(tmp_path: Path) -> None:
     assert tags["xmrc.git_clean"] == "true"
     (tmp_path / "space.yaml").write_text("name: b")
     assert provenance()["xmrc.git_clean"] == "false"
+
+
+def test_the_commit_of_the_code_comes_before_that_of_the_working_tree(
+    tmp_path: Path, installed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "work").mkdir()
+    commits = []
+    for folder in (installed, tmp_path / "work"):
+        folder.mkdir(exist_ok=True)
+        monkeypatch.chdir(folder)
+        git("init")
+        (folder / "file").write_text(str(folder))
+        git("add", "file")
+        git("commit", "-m", str(folder))
+        commits.append(git("rev-parse", "HEAD"))
+    assert provenance()["mlflow.source.git.commit"] == commits[0] != commits[1]
 
 
 def test_no_working_tree_no_commit() -> None:

@@ -41,10 +41,13 @@ def read_size(source: str) -> WindowSize:
     if not card.is_file():
         return size_within(load_config(source))
     try:
-        return WindowSize(**json.loads(card.read_text()))
+        size = WindowSize(**json.loads(card.read_text()))
+        if not all(type(value) is int for value in asdict(size).values()):
+            raise TypeError("a size is a whole number of tokens")
     except (ValueError, TypeError) as error:
         sizes = ", ".join(each.name for each in fields(WindowSize))
         raise DataError(f"{card}: must be a JSON object of {sizes}: {error}") from error
+    return size
 
 
 def size_within(config: PretrainedConfig) -> WindowSize:

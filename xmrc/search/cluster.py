@@ -51,8 +51,7 @@ def ray_cluster() -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
-    address = os.environ.get("RAY_ADDRESS")
-    address = None if address in ("", "local") else address
+    address = named_cluster()
     environment = {**WORKER_ENVIRONMENT, **({} if address else LOCAL_ENVIRONMENT)}
     for name, value in environment.items():
         os.environ.setdefault(name, value)
@@ -75,6 +74,12 @@ def ray_cluster() -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def named_cluster() -> str | None:
+    """The running cluster that RAY_ADDRESS names; None: one of this machine's own is started."""
+    address = os.environ.get("RAY_ADDRESS")
+    return None if address in ("", "local") else address
 
 
 def _knock(address: str) -> None:

@@ -17,10 +17,11 @@ from xmrc.data.frozen import thaw
 from xmrc.learning.job import TrainingJob, training_windows, windows_of
 from xmrc.learning.model import load_tokenizer
 from xmrc.search.base import check_given_base
+from xmrc.search.cluster import named_cluster, ray_cluster
 from xmrc.search.corpora import Corpora, ntl_values, study_corpora
 from xmrc.search.mining import largest_size, mining_jobs, needs_candidates
 from xmrc.search.prepare import Prepared, base_job, check_given_encoder, prepare, trial_job
-from xmrc.search.resources import fit_trials, this_machine
+from xmrc.search.resources import Node, cluster_nodes, fit_trials, this_machine
 from xmrc.search.space import SearchSpace, trial_count
 from xmrc.settings import RunSettings, Study, to_yaml, with_values
 
@@ -47,7 +48,8 @@ def print_plan(study: Study, console: Console) -> None:
     corpora = study_corpora(study)
     check_given_encoder(study)
     check_given_base(study)
-    fit = fit_trials(study.resources, this_machine())
+    place, nodes = machines()
+    fit = fit_trials(study.resources, nodes)
     say(to_yaml(study).rstrip())
     _say_space(study, say)
     _say_corpora(corpora, study.settings, say)
@@ -57,7 +59,16 @@ def print_plan(study: Study, console: Console) -> None:
     say(f"\ntrials: {trials} by {study.search.sampler}, scheduler {study.search.scheduler}")
     if (again := study.search.confirm) is not None:
         say(f"confirmation: the best {again.top}, each with {again.seeds} fresh seeds")
-    say(f"resources of one trial, on this machine: {fit.describe()}")
+    say(f"resources of one trial, on {place}: {fit.describe()}")
+
+
+def machines() -> tuple[str, list[Node]]:
+    """Where the study would run: the cluster of RAY_ADDRESS, else this machine."""
+    address = named_cluster()
+    if address is None:
+        return "this machine", this_machine()
+    with ray_cluster():
+        return f"the cluster at {address}", cluster_nodes()
 
 
 def _say_space(study: Study, say: Callable[[str], None]) -> None:
@@ -115,10 +126,12 @@ def _say_training(study: Study, prepared: Prepared, say: Callable[[str], None]) 
 
 
 def epochs(study: Study, prepared: Prepared) -> list[Epoch]:
-    """One epoch at each ntl that trials can have; of a range, at its ends."""
+    """One epoch at each ntl that trials can have; of a range, at its ends and the file's own."""
     tokenizer = load_tokenizer(prepared.encoder)
     found = []
-    for ntl in sorted(ntl_values(study)):
+    own = study.settings.data.ntl
+    values = ntl_values(study)
+    for ntl in sorted(values | ({own} if min(values) < own < max(values) else set())):
         settings = with_values(study.settings, {"data.ntl": ntl})
         windows = training_windows(_any_job(settings, prepared), tokenizer)
         steps = -(-len(windows) // settings.training.batch_size)

@@ -10,6 +10,7 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
+CODE = Path(__file__).parent
 PACKAGES = (
     "xmrc", "torch", "transformers", "tokenizers", "datasets", "ray", "optuna", "mlflow", "pyarrow",
     "numpy",
@@ -17,13 +18,16 @@ PACKAGES = (
 
 
 def provenance() -> dict[str, str]:
-    """User, command, commit and whether the working tree differs from it, Python, packages."""
+    """User, command, commit and whether the working tree differs from it, Python, packages.
+
+    The commit is that of the repository that holds this code, else of the working directory's.
+    """
     return {
         "mlflow.user": _user(),
         "mlflow.source.name": Path(sys.argv[0]).name or "python",
         "mlflow.source.type": "LOCAL",
         "version.python": platform.python_version(),
-        **_commit(Path.cwd()),
+        **(_commit(CODE) or _commit(Path.cwd())),
         **_versions(),
     }
 
