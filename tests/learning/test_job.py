@@ -86,7 +86,20 @@ def test_a_report_has_c_kl_of_every_pair_that_was_trained_on(
         assert min(values.values()) <= row["c_kl"] <= max(values.values())
     assert sampled == {tuple(pair) for one in last["observed"] for *pair, _ in one["c_kl"]}
     plain = replace(tiny_job(folder), objective=ObjectiveSettings())
-    assert run_job(plain, Recorder(tmp_path)).reports[-1]["observed"] == [{}] * len(STEPS)
+    reports = run_job(plain, Recorder(tmp_path)).reports
+    assert [one.keys() for one in reports[-1]["observed"]] == [{"pairs"}] * len(STEPS)
+
+
+def test_a_report_has_the_scores_of_every_language_pair(whole: Recorder) -> None:
+    """Their means are those of the row, as METHOD has them: over pairs, each its own mean."""
+    last = whole.reports[-1]
+    for row, observed in zip(last["history"], last["observed"], strict=True):
+        pairs = observed["pairs"]
+        assert [pair[:3] for pair in pairs] == [[one, one, 6] for one in LANGUAGES]
+        for place, name in enumerate(("f1", "em", "squad_f1", "squad_em"), 3):
+            mean = sum(pair[place] for pair in pairs) / len(pairs)
+            assert row[f"gxlt_{name}"] == row[f"xlt_{name}"] == pytest.approx(mean)
+    assert whole.reports[0]["observed"] == last["observed"][:1]
 
 
 @pytest.mark.parametrize("span", ["mml", "hl"])

@@ -16,6 +16,7 @@ from tiny_training import (
     AA_CL,
     CE,
     CONTRAST_ALONE,
+    HL,
     JOINT,
     SKD_MAP,
     SKD_NUMBER,
@@ -43,6 +44,9 @@ PRECISION = ObjectiveSettings(
 )
 OBJECTIVES = {
     "ce": CE,
+    "mml": HL.model_copy(update={"span": "mml"}),
+    "hard_em": HL.model_copy(update={"span": "hard_em"}),
+    "hl": HL,
     "number": SKD_NUMBER,
     "map": SKD_MAP,
     "average_precision": PRECISION,

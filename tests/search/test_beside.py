@@ -51,12 +51,47 @@ def test_the_numbers(findings):
         ("best", "demo/dev", "xlt_f1", "de"): pytest.approx(50),
         ("best", "mlqa/test", "gxlt_f1", "mean"): None,
         ("CE", "demo/dev", "gxlt_em", "mean"): 25,
-        ("CE", "demo/dev", "xlt_em", "en"): None,  # only the champion is read by language
+        ("CE", "demo/dev", "xlt_em", "en"): None,  # no table of language pairs
         ("SKD", "demo/dev", "gxlt_f1", "mean"): pytest.approx(45),
         ("fixed", "demo/dev", "gxlt_f1", "mean"): 30,
         ("nobody", "demo/dev", "gxlt_f1", "mean"): None,
     }
     assert [row.paper for row in rows if row.system == "base"] == [49.7, 40, 50]
+
+
+def test_every_trial_has_numbers_by_language(tmp_path):
+    """From what it reported at its best evaluation, the second."""
+    expected = f"""
+expected:
+  CE:
+    where: {{{COEFFICIENT}: 0.0}}
+    gxlt_f1: {{mean: 1, en: 1, de: 1}}
+    xlt_squad_em: {{en: 1, de: 1}}
+    topk_em_3: {{de: 1}}
+"""
+    folder = study_folder(tmp_path, study=STUDY + expected)
+    head = (
+        "trial,evaluation,epoch,step,question_language,context_language,n,f1,em,squad_f1,squad_em"
+    )
+    rows = [
+        "1,1,1.0,10,en,en,2,99,99,99,99",
+        "1,2,2.0,20,en,en,2,40,30,41,31",
+        "1,2,2.0,20,de,en,2,20,10,21,11",
+        "1,2,2.0,20,en,de,2,10,5,11,6",
+        "1,2,2.0,20,de,de,2,50,45,51,46",
+        "2,2,2.0,20,en,en,2,98,98,98,98",
+    ]
+    (folder / "pairs.csv").write_text("\n".join([head, *rows, ""]))
+    findings = read_findings(folder)
+    rows = beside(findings.study.expected, systems(findings), "demo/dev")
+    assert [(row.metric, row.language, row.ours) for row in rows] == [
+        ("gxlt_f1", "mean", 30),
+        ("gxlt_f1", "en", 30),
+        ("gxlt_f1", "de", 30),
+        ("xlt_squad_em", "en", 31),
+        ("xlt_squad_em", "de", 46),
+        ("topk_em_3", "de", None),
+    ]
 
 
 def test_final_corpora_have_the_scores_of_base_and_winner(tmp_path):

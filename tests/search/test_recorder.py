@@ -380,11 +380,19 @@ def test_what_a_training_reports_comes_to_the_tables(search, tracker, capsys, tm
     search.begin()
     for report in reports[2:]:
         search.recorder.on_trial_result(0, search.trials, trial, report)
-    for name, key in (("c_kl.csv", "c_kl"), ("watched.csv", "watched")):
+    for name, key in (("pairs.csv", "pairs"), ("c_kl.csv", "c_kl"), ("watched.csv", "watched")):
         rows = read_table(search.folder / name)
         for number, observed in enumerate(reports[-1]["observed"], 1):
             own = [row for row in rows if row["evaluation"] == str(number)]
             pairs = [(row["question_language"], row["context_language"]) for row in own]
+            if key == "pairs":
+                names = ("n", "f1", "em", "squad_f1", "squad_em")
+                found = [
+                    [*pair, *(float(row[one]) for one in names)]
+                    for pair, row in zip(pairs, own, strict=True)
+                ]
+                assert found == [list(pair) for pair in observed[key]]
+                continue
             if key == "c_kl":
                 assert pairs == [tuple(pair) for *pair, _ in observed[key]]
                 assert [float(row[key]) for row in own] == [mean for *_, mean in observed[key]]

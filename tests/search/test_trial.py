@@ -115,7 +115,7 @@ def test_a_checkpoint_is_that_of_the_best_evaluation(alone):
 def check_observed(search):
     """The tables have every evaluation of a trial in every language pair, and MLflow has them."""
     pairs = {(asked, told) for asked in ("en", "es") for told in ("en", "es")}
-    for name, per_pair in (("c_kl.csv", 1), ("watched.csv", 5)):
+    for name, per_pair in (("pairs.csv", 1), ("c_kl.csv", 1), ("watched.csv", 5)):
         rows = search.table(name, 2e-3)
         assert [row["evaluation"] for row in rows] == [
             number for number in "123" for _ in range(len(pairs) * per_pair)
@@ -124,7 +124,7 @@ def check_observed(search):
     assert {row["id"] for row in search.table("watched.csv", 2e-3)} == {"demo-dev-00008"}
     search.tracker.close()
     files = search.tracker.client.list_artifacts(search.tracker.run_id())
-    assert {"c_kl.csv", "watched.csv"} <= {file.path for file in files}
+    assert {"pairs.csv", "c_kl.csv", "watched.csv"} <= {file.path for file in files}
 
 
 def test_what_trials_observe_is_in_tables_of_the_study_and_in_mlflow(alone):

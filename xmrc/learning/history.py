@@ -18,7 +18,8 @@ class History:
     """One row of numbers for each evaluation, and beside it what is no single number.
 
     `observed` has for each evaluation a mapping, empty where there is nothing: `c_kl`, of each
-    language pair [question language, context language, mean]; `watched`, as `Selection` has it.
+    language pair [question language, context language, mean]; `pairs` and `watched`, as
+    `Selection` has them.
     """
 
     rows: list[dict[str, float]] = field(default_factory=list)
@@ -34,8 +35,8 @@ class History:
         for name, content in ((HISTORY, self.rows), (OBSERVED, self.observed)):
             (folder / name).write_text(json.dumps(content))
 
-    def add(self, evaluation: Evaluation, watched: list[list[Any]]) -> None:
-        """The next evaluation, and the answers to what is watched."""
+    def add(self, evaluation: Evaluation, pairs: list[list[Any]], watched: list[list[Any]]) -> None:
+        """The next evaluation, its scores by language pair, and the answers to what is watched."""
         place = {
             "evaluation": evaluation.number,
             "epoch": evaluation.epoch,
@@ -43,7 +44,7 @@ class History:
         }
         self.rows.append({**place, **evaluation.metrics})
         c_kl = [[*pair, mean] for pair, mean in evaluation.coefficient_by_pair.items()]
-        observed = {"c_kl": c_kl, "watched": watched}
+        observed = {"c_kl": c_kl, "pairs": pairs, "watched": watched}
         self.observed.append({name: rows for name, rows in observed.items() if rows})
 
     def report(self, evaluations: int, metric: str | None) -> dict[str, Any]:

@@ -116,7 +116,7 @@ def train_reader(job: TrainingJob, context: TrainingContext) -> None:
         return {**of_z, **selection.scores(reader)}
 
     def report(evaluation: Evaluation) -> None:
-        history.add(evaluation, selection.watched_answers(model))
+        history.add(evaluation, selection.pairs, selection.watched_answers(model))
         metrics = history.report(evaluations, job.metric)
         if context.place.rank > 0:
             context.report(metrics, None)

@@ -3,7 +3,7 @@
 All workers ask together, each reads its share, and all get the same.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import nn
@@ -12,28 +12,36 @@ from xmrc.data.examples import Example
 from xmrc.data.features import Windows
 from xmrc.learning.prediction import N_BEST, predict
 from xmrc.learning.step import Place
-from xmrc.scoring.matrix import score
+from xmrc.scoring.matrix import summarise
 from xmrc.scoring.metrics import exact_match, f1
-from xmrc.scoring.predictions import Prediction
+from xmrc.scoring.predictions import Prediction, score_examples
+from xmrc.scoring.tidy import pair_means
 
 SHOWN = 5  # answers to a watched question
 
 
-@dataclass(frozen=True)
+@dataclass
 class Selection:
-    """The selection set (None: only losses are reported), and what of it is watched, if any."""
+    """The selection set (None: only losses are reported), and what of it is watched, if any.
+
+    `pairs`, of the last `scores`: [question language, context language, n, F1, EM, and both by the
+    SQuAD rules] of each language pair.
+    """
 
     windows: Windows | None
     watched: Windows | None
     precision: str
     place: Place
+    pairs: list[list[Any]] = field(default_factory=list)
 
     def scores(self, reader: nn.Module) -> dict[str, float]:
         """The metrics of the best answers, 0 to 100; none of those of k answers."""
         if self.windows is None:
             return {}
         predictions = self._predict(reader, self.windows, n_best=1)
-        metrics = score(self.windows.examples, predictions).metrics
+        scored = score_examples(self.windows.examples, predictions)
+        self.pairs = [list(row.values()) for row in pair_means(scored)]
+        metrics = summarise(scored).metrics
         return {name: value for name, value in metrics.items() if not name.startswith("topk")}
 
     def watched_answers(self, reader: nn.Module) -> list[list[Any]]:

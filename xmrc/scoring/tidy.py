@@ -87,14 +87,19 @@ def read_examples(path: Path) -> list[ExampleScore]:
     return [ExampleScore(**dict(zip(columns, row, strict=True))) for row in rows]
 
 
-def pair_rows(example_scores: Sequence[ExampleScore]) -> _Rows:
-    """The G-XLT table in long form; top_k: right among so many, top_n: among all n best."""
-    gaps = {(gap.question_language, gap.context_language): gap for gap in diagnose(example_scores)}
+def pair_means(example_scores: Sequence[ExampleScore]) -> _Rows:
+    """The G-XLT table in long form: n, f1, em, squad_f1 and squad_em of each language pair."""
     for pair, group in _grouped(example_scores, _pair).items():
+        yield {"question_language": pair[0], "context_language": pair[1], **_means(group)}
+
+
+def pair_rows(example_scores: Sequence[ExampleScore]) -> _Rows:
+    """`pair_means` and top_k: right among so many, top_n: among all n best; and the gap."""
+    gaps = {(gap.question_language, gap.context_language): gap for gap in diagnose(example_scores)}
+    groups = _grouped(example_scores, _pair)
+    for row, (pair, group) in zip(pair_means(example_scores), groups.items(), strict=True):
         yield {
-            "question_language": pair[0],
-            "context_language": pair[1],
-            **_means(group),
+            **row,
             **{f"top_{k}": _within(group, k) for k in TOP_K},
             "top_n": _within(group, ANY),
             "gap": gaps[pair].kind,

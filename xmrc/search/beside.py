@@ -6,14 +6,15 @@ from functools import reduce
 from statistics import fmean
 from typing import Any
 
-from xmrc.scoring.matrix import summarise
+from xmrc.scoring.matrix import TOP_K, summarise
 from xmrc.scoring.predictions import ExampleScore
-from xmrc.scoring.tidy import pair_rows
+from xmrc.scoring.tidy import SCORES, pair_rows
 from xmrc.search import final_sets
 from xmrc.search.effects import best_evaluation
 from xmrc.search.findings import Findings
 from xmrc.search.folder import CHAMPION
 from xmrc.search.ledger import TrialRecord
+from xmrc.search.observed import OF_CONFIRMATION, PAIRS, read_table
 from xmrc.settings import RunSettings
 from xmrc.settings.domains import is_in
 from xmrc.settings.expected import BASE, MEAN, ExpectedSystem
@@ -25,7 +26,8 @@ Scores = Mapping[tuple[str, str], float]
 class Ours:
     """What stands for a system of a paper: a trial or the start (number None), and its scores.
 
-    `scores` by metric and language, `MEAN` the metric itself; by language only where it was read.
+    `scores` by metric and language, `MEAN` the metric itself; those of k answers only where it was
+    read to its end.
     `finals` are those on final corpora, by their names, of base and winner alone.
     """
 
@@ -80,15 +82,21 @@ def read_scores(examples: Sequence[ExampleScore]) -> dict[tuple[str, str], float
     """
     scores = {(name, MEAN): value for name, value in summarise(examples).metrics.items()}
     pairs = list(pair_rows(examples))
+    for same in (pair for pair in pairs if pair["question_language"] == pair["context_language"]):
+        for k in TOP_K:
+            scores[f"topk_em_{k}", same["context_language"]] = same[f"top_{k}"]
+    return scores | by_language(pairs)
+
+
+def by_language(pairs: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], float]:
+    """gxlt_* and xlt_* of each language of the contexts, from the scores of language pairs."""
+    scores = {}
     for language in dict.fromkeys(pair["context_language"] for pair in pairs):
         about = [pair for pair in pairs if pair["context_language"] == language]
-        for score in ("f1", "em", "squad_f1", "squad_em"):
-            scores[f"gxlt_{score}", language] = fmean(pair[score] for pair in about)
+        for score in SCORES:
+            scores[f"gxlt_{score}", language] = fmean(float(pair[score]) for pair in about)
         for same in (pair for pair in about if pair["question_language"] == language):
-            for score in ("f1", "em", "squad_f1", "squad_em"):
-                scores[f"xlt_{score}", language] = same[score]
-            for k in (1, 3, 5, 10):
-                scores[f"topk_em_{k}", language] = same[f"top_{k}"]
+            scores |= {(f"xlt_{score}", language): float(same[score]) for score in SCORES}
     return scores
 
 
@@ -105,7 +113,14 @@ def _ours(name: str, system: ExpectedSystem, findings: Findings) -> Ours | None:
         return Ours(trial.number, read_scores(findings.champion), _finals(CHAMPION, findings))
     reader = findings.reader if trial is findings.best else trial
     evaluation = best_evaluation(reader, findings.metric)
-    return Ours(trial.number, {(name, MEAN): value for name, value in evaluation.items()})
+    means = {(name, MEAN): value for name, value in evaluation.items()}
+    table = f"{OF_CONFIRMATION if reader is not trial else ''}{PAIRS}"
+    pairs = [
+        row
+        for row in read_table(findings.ledger.path.parent / table)
+        if int(row["trial"]) == reader.number and int(row["evaluation"]) == evaluation["evaluation"]
+    ]
+    return Ours(trial.number, means | by_language(pairs))
 
 
 def _finals(reader: str, findings: Findings) -> dict[str, Scores]:

@@ -3,7 +3,7 @@
 storage/mlflow.db, mlartifacts/      runs and models, of every study
 storage/cache/                       corpora, tokens, bases: computed once, for every study
 storage/NAME/DATE-TIME/              one run: study.yaml, trials.json, confirm.json, Ray's files,
-    c_kl.csv, watched.csv            what its trials reported by language pair, of watched questions
+    pairs.csv, c_kl.csv, watched.csv what its trials reported by language pair, of watched questions
     start/, champion/                how what the trials start from, and the best one, read
     promotion/                       the scores of the winner's seeds on the promotion set
     final/CORPUS/champion, base/     how both read what no choice has seen

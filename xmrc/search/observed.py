@@ -1,11 +1,11 @@
 """What trainings report beside numbers, as tidy tables. In: reports. Out: CSV files, always whole.
 
+pairs.csv    the scores of each language pair, 0 to 100
 c_kl.csv     c_kl of each language pair, of trials that take it from the teacher
 watched.csv  the first answers to the questions in `tracking.watch`, a row for each; probability is
              0 to 1, em and f1 are 0 to 100
 
-Both at every evaluation. The trainings of a confirmation have tables of their own, whose names
-begin with `confirmation-`.
+All at every evaluation. The trainings of a confirmation have tables of their own.
 """
 
 import csv
@@ -16,12 +16,21 @@ from pathlib import Path
 from typing import Any
 
 from xmrc.scoring.files import replacing
+from xmrc.scoring.tidy import SCORES
 from xmrc.tracking.tracker import Tracker
 
-C_KL, WATCHED = "c_kl.csv", "watched.csv"
+PAIRS, C_KL, WATCHED = "pairs.csv", "c_kl.csv", "watched.csv"
+OF_CONFIRMATION = "confirmation-"  # what the names of a confirmation's tables begin with
 
 Row = Mapping[str, Any]
 Observed = Mapping[str, Any]  # of one evaluation, as `learning.history` says
+
+
+def pair_rows(observed: Observed) -> Iterator[Row]:
+    """A row for each language pair."""
+    names = ("question_language", "context_language", "n", *SCORES)
+    for pair in observed.get("pairs", ()):
+        yield dict(zip(names, pair, strict=True))
 
 
 def c_kl_rows(observed: Observed) -> Iterator[Row]:
@@ -47,6 +56,7 @@ def watched_rows(observed: Observed) -> Iterator[Row]:
 
 
 TABLES: Mapping[str, Callable[[Observed], Iterable[Row]]] = {
+    PAIRS: pair_rows,
     C_KL: c_kl_rows,
     WATCHED: watched_rows,
 }

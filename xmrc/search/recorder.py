@@ -18,7 +18,7 @@ from rich.console import Console
 
 from xmrc.search.checkpoints import TrialFolders
 from xmrc.search.ledger import RUNNING, Ledger, TrialRecord
-from xmrc.search.observed import ObservedTables
+from xmrc.search.observed import OF_CONFIRMATION, ObservedTables
 from xmrc.search.progress import Display, open_display, say
 from xmrc.tracking.interrupts import uninterrupted
 from xmrc.tracking.tracker import Tracker
@@ -55,7 +55,7 @@ class Kind:
 
 
 TRIAL = Kind("trial", {}, "")
-CONFIRMATION = Kind("confirmation", {"xmrc.role": "confirmation"}, "confirmation-")
+CONFIRMATION = Kind("confirmation", {"xmrc.role": "confirmation"}, OF_CONFIRMATION)
 
 
 class Recorder(tune.Callback):
