@@ -75,6 +75,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--limit", type=command.count, metavar="N", help="as many question ids, of lowest hash"
     )
+    parser.add_argument(
+        "--lenient",
+        action="store_true",
+        help="leave out questions whose answer is not at its offset",
+    )
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder for scores and predictions")
     parser.add_argument(
         "--workers",
@@ -99,6 +104,7 @@ def _read_corpus(options: argparse.Namespace) -> Corpus:
             root=_data_root(options.data_root),
             languages=options.languages,
             limit=options.limit,
+            strict=not options.lenient,
         )
     )
     if options.out is None and not corpus.answered:
@@ -136,7 +142,8 @@ def _predict(
 
 def _size(corpus: Corpus) -> str:
     ids = len({one.id for one in corpus.examples})
-    return f"{corpus.name}: {len(corpus.examples)} examples of {ids} question ids"
+    left_out = f" ({corpus.left_out} left out)" if corpus.left_out else ""
+    return f"{corpus.name}: {len(corpus.examples)} examples of {ids} question ids{left_out}"
 
 
 def _print(

@@ -163,6 +163,11 @@ def test_an_answer_that_is_not_at_its_offset_is_counted_and_named(said, tmp_path
     path = squad(tmp_path / "off.en.json", ("q1", "Ada", 0), ("q2", "Ada", 5), ("q3", "1843", 0))
     line = said(f"settings.data.train={path}", "settings.data.ntl=0", "space=null")
     assert "answers must stand at their answer_start: 2 do not, first in question 'q2'" in line
+    none = squad(tmp_path / "none.en.json", ("q1", "Ada", 3))
+    train = f"settings.data.train={none}"
+    line = said(train, "settings.data.ntl=0", "space=null", "settings.data.strict=false")
+    assert "none.en.json" in line
+    assert "no question has its answers at their offsets" in line
 
 
 def test_languages_that_are_not_aligned(said, tmp_path):

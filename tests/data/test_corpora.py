@@ -460,3 +460,24 @@ def test_real_files_by_glob_are_those_by_name() -> None:
     assert set(by_glob.examples) == set(by_name.examples)
     limited = load("mlqa/dev", root, limit=50)
     assert len({each.id for each in limited.examples}) == 50
+
+
+def test_what_is_not_strict_leaves_a_question_out_in_every_language(tmp_path: Path) -> None:
+    """q1's answer is off in German; q2 and q3 are as they should be."""
+    for language, starts in (("en", (0, 0, 0)), ("de", (3, 0, 0))):
+        questions = [
+            {"id": f"q{n}", "question": "?", "answers": [{"text": "Ada", "answer_start": start}]}
+            for n, start in enumerate(starts, 1)
+        ]
+        paragraphs = [{"context": f"Ada, in {language}", "qas": questions}]
+        content = json.dumps({"data": [{"paragraphs": paragraphs}]})
+        (tmp_path / f"qa.{language}.json").write_text(content)
+    name = str(tmp_path / "qa.*.json")
+    with pytest.raises(DataError, match=r"qa\.de\.json: answers must stand .* 1 do not.*'q1'"):
+        load(name)
+    corpus = load_corpus(name, root=None, languages=None, limit=None, strict=False)
+    assert sorted((one.id, one.context_language) for one in corpus.examples) == [
+        ("q2", "de"), ("q2", "en"), ("q3", "de"), ("q3", "en"),
+    ]  # fmt: skip
+    assert corpus.left_out == 1
+    assert load_corpus(name, root=None, languages=["en"], limit=None).left_out == 0

@@ -17,7 +17,7 @@ from pathlib import Path
 from xmrc.data.alignment import every_pair
 from xmrc.data.catalogue import CATALOGUE, EVERY, Entry, Pair, held_in, layout_path
 from xmrc.data.demo import demo_examples
-from xmrc.data.examples import Example, read_squad
+from xmrc.data.examples import Example, astray_ids, read_squad
 from xmrc.data.hub import HubSource, read_hub
 from xmrc.data.languages import language_of_id, languages_of, split_explicit
 from xmrc.errors import DataError
@@ -27,7 +27,8 @@ from xmrc.errors import DataError
 class Corpus:
     """Questions over contexts; an id stands once for each pair of question and context language.
 
-    `parallel`: questions with the same id are the same question in several languages.
+    `parallel`: questions with the same id are the same question in several languages. `left_out`:
+    ids that were, as an answer of theirs does not stand at its offset.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Corpus:
     parallel: bool
     licence: str
     citation: str = ""
+    left_out: int = 0
 
     @property
     def question_languages(self) -> tuple[str, ...]:
@@ -51,7 +53,12 @@ class Corpus:
 
 
 def load_corpus(
-    name: str, *, root: Path | None, languages: Sequence[str] | None, limit: int | None
+    name: str,
+    *,
+    root: Path | None,
+    languages: Sequence[str] | None,
+    limit: int | None,
+    strict: bool = True,
 ) -> Corpus:
     """Load a corpus of the catalogue, or of SQuAD-format files.
 
@@ -60,7 +67,8 @@ def load_corpus(
 
     `root` is the folder of the downloaded corpora. `languages` keeps the pairs of those (None: all
     there are), in the catalogue's order. `limit` keeps that many question ids, those of lowest
-    hash: the same ids in every language, on every machine.
+    hash: the same ids in every language, on every machine. Where `strict` is off, questions with an
+    answer that does not stand at its offset are left out, in every language.
 
     Raises DataError: an unknown name; a folder, file or language that is not there; a hub that does
     not answer; a file whose name does not state its language; an id twice in a pair of languages;
@@ -68,10 +76,11 @@ def load_corpus(
     """
     if name in CATALOGUE:
         entry = CATALOGUE[name]
-        examples = _read_entry(name, entry, root, languages)
+        examples = _read_entry(name, entry, root, languages, strict)
         corpus = Corpus(name, examples, entry.parallel, entry.licence, entry.citation)
     else:
-        corpus = _read_paths(name, languages)
+        corpus = _read_paths(name, languages, strict)
+    corpus = _without_astray(corpus)
     _check_ids(corpus)
     return corpus if limit is None else replace(corpus, examples=_lowest(corpus, limit))
 
@@ -88,7 +97,7 @@ def across_languages(corpus: Corpus) -> Corpus:
 
 
 def _read_entry(
-    name: str, entry: Entry, root: Path | None, languages: Sequence[str] | None
+    name: str, entry: Entry, root: Path | None, languages: Sequence[str] | None, strict: bool
 ) -> list[Example]:
     wanted = _select(name, entry.pairs, languages)
     if entry.generated:
@@ -96,10 +105,10 @@ def _read_entry(
     assert entry.hub, name
     read: Callable[[Pair], list[Example]]
     if files := _local_files(entry, root):
-        held, read = list(files), partial(_read_file, files, entry.unique_ids)
+        held, read = list(files), partial(_read_file, files, entry.unique_ids, strict)
     else:
         held = held_in(entry.hub.config, entry.pairs)
-        read = partial(_read_hub, name, entry.hub, root)
+        read = partial(_read_hub, name, entry.hub, root, strict)
     if held == [EVERY]:
         return _select_examples(name, _with_languages_of_ids(read(EVERY), name), languages)
     return [each for pair in _select(name, held, languages, entry.pairs) for each in read(pair)]
@@ -122,14 +131,27 @@ def _local_files(entry: Entry, root: Path | None) -> dict[Pair, Path]:
     return {}
 
 
-def _read_file(files: Mapping[Pair, Path], unique_ids: bool, pair: Pair) -> list[Example]:
+def _without_astray(corpus: Corpus) -> Corpus:
+    """Without what a strict reading has refused."""
+    astray = astray_ids(corpus.examples)
+    kept = [each for each in corpus.examples if each.id not in astray]
+    if not kept:
+        raise DataError(f"corpus {corpus.name!r}: no question has its answers at their offsets")
+    return replace(corpus, examples=kept, left_out=len(astray))
+
+
+def _read_file(
+    files: Mapping[Pair, Path], unique_ids: bool, strict: bool, pair: Pair
+) -> list[Example]:
     # ids that are numbered anew would no longer tell their languages
-    return read_squad(files[pair], *pair, unique_ids=unique_ids or pair == EVERY)
+    return read_squad(files[pair], *pair, unique_ids=unique_ids or pair == EVERY, strict=strict)
 
 
-def _read_hub(name: str, source: HubSource, root: Path | None, pair: Pair) -> list[Example]:
+def _read_hub(
+    name: str, source: HubSource, root: Path | None, strict: bool, pair: Pair
+) -> list[Example]:
     try:
-        return read_hub(source, *pair)
+        return read_hub(source, *pair, strict=strict)
     except DataError as error:
         where = f"is not below {root}" if root else "has no folder to be read from"
         raise DataError(
@@ -142,7 +164,7 @@ def _with_languages_of_ids(examples: Iterable[Example], source: str) -> list[Exa
     return [replace(e, question_language=code, context_language=code) for e, code in languages]
 
 
-def _read_paths(name: str, languages: Sequence[str] | None) -> Corpus:
+def _read_paths(name: str, languages: Sequence[str] | None, strict: bool) -> Corpus:
     files = _path_files(name)
     pairs = list(dict.fromkeys(pair for pair, _ in files))
     kept = _select(name, pairs, languages)
@@ -150,7 +172,7 @@ def _read_paths(name: str, languages: Sequence[str] | None) -> Corpus:
         each
         for pair, path in files
         if pair in kept
-        for each in read_squad(path, *pair, unique_ids=len(pairs) > 1)
+        for each in read_squad(path, *pair, unique_ids=len(pairs) > 1, strict=strict)
     ]
     pairs_of_id = Counter(id for id, _, _ in {_key(each) for each in examples})
     parallel = any(count > 1 for count in pairs_of_id.values())

@@ -39,7 +39,12 @@ class Example:
 
 
 def read_squad(
-    path: Path, question_language: str, context_language: str, *, unique_ids: bool
+    path: Path,
+    question_language: str,
+    context_language: str,
+    *,
+    unique_ids: bool,
+    strict: bool = True,
 ) -> list[Example]:
     """Read one SQuAD-format JSON file, in the order of the file.
 
@@ -48,19 +53,21 @@ def read_squad(
     train as XTREME hands it out), every id of the file becomes "{path.stem}:{position}".
 
     Raises DataError (file, rule, value): the file is missing, is no JSON or not SQuAD's (with the
-    path inside it), holds no question, marks one as impossible, has an answer that does not stand
-    at its `answer_start`, or repeats an id although `unique_ids`.
+    path inside it), holds no question, marks one as impossible, repeats an id although
+    `unique_ids`, or, if `strict`, has an answer that does not stand at its `answer_start`.
     """
     root = _load_json(path)
     try:
         examples = list(_examples(root, question_language, context_language))
     except _NotSquadError as error:
         raise DataError(f"{path}: not SQuAD-format JSON: {error}") from None
-    check_examples(examples, str(path), unique_ids=unique_ids)
+    check_examples(examples, str(path), unique_ids=unique_ids, strict=strict)
     return examples if unique_ids else _number_repeated_ids(examples, path)
 
 
-def check_examples(examples: Sequence[Example], source: str, *, unique_ids: bool) -> None:
+def check_examples(
+    examples: Sequence[Example], source: str, *, unique_ids: bool, strict: bool
+) -> None:
     """DataError if `source` holds no question, repeats an id, or has an answer off its offset."""
     if not examples:
         raise DataError(f"{source}: holds no question")
@@ -72,13 +79,18 @@ def check_examples(examples: Sequence[Example], source: str, *, unique_ids: bool
             f"first {first!r} ({count} times)"
         )
     astray = [(e, a) for e in examples for a in e.answers if not _at_offset(e, a)]
-    if astray:
+    if astray and strict:
         example, answer = astray[0]
         found = example.context[answer.start :][: len(answer.text)] if answer.start >= 0 else ""
         raise DataError(
             f"{source}: answers must stand at their answer_start: {len(astray)} do not, first in "
             f"question {example.id!r}: {answer.text!r} at {answer.start}, where there is {found!r}"
         )
+
+
+def astray_ids(examples: Sequence[Example]) -> set[str]:
+    """The questions with an answer that does not stand at its offset."""
+    return {each.id for each in examples if not all(_at_offset(each, a) for a in each.answers)}
 
 
 def gold_answers(texts: Sequence[str], starts: Sequence[int]) -> tuple[Answer, ...]:

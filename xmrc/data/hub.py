@@ -17,7 +17,9 @@ class HubSource:
     split: str
 
 
-def read_hub(source: HubSource, question_language: str, context_language: str) -> list[Example]:
+def read_hub(
+    source: HubSource, question_language: str, context_language: str, *, strict: bool = True
+) -> list[Example]:
     """One configuration of a dataset with SQuAD's columns, or a DataError that says why not."""
     config = source.config.format(question=question_language, context=context_language)
     name = f"{source.repo} ({config}, {source.split})"
@@ -32,7 +34,7 @@ def read_hub(source: HubSource, question_language: str, context_language: str) -
         )
         for row in _rows(source.repo, config, source.split, name)
     ]
-    check_examples(examples, name, unique_ids=True)
+    check_examples(examples, name, unique_ids=True, strict=strict)
     return examples
 
 

@@ -6,6 +6,7 @@ blind is known before anything begins.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from xmrc.data.alignment import align
 from xmrc.data.corpora import Corpus, across_languages, load_corpus
@@ -107,14 +108,12 @@ def read_corpora(
     """
     data, base = settings.data, settings.base
     trained_on = sampled_languages(data)
-    train = load_corpus(data.train, root=data.root, languages=trained_on, limit=data.limit)
-    scored, scored_on = data.ids_scored, data.languages
-    select = load_corpus(data.select, root=data.root, languages=scored_on, limit=scored)
+    read = partial(load_corpus, root=data.root, strict=data.strict)
+    train = read(data.train, languages=trained_on, limit=data.limit)
+    select = read(data.select, languages=data.languages, limit=data.ids_scored)
     from_corpus = None
     if base is not None and base.corpus is not None:
-        from_corpus = load_corpus(
-            base.corpus, root=data.root, languages=base.languages, limit=base.limit
-        )
+        from_corpus = read(base.corpus, languages=base.languages, limit=base.limit)
     for corpus in (train, select, from_corpus):
         if corpus is not None:
             check_answered(corpus)
@@ -135,7 +134,9 @@ def read_unseen(key: str, unseen: FinalSettings, data: DataSettings) -> Corpus:
     """
     name, languages = unseen.corpus, unseen.languages or data.languages
     try:
-        corpus = load_corpus(name, root=data.root, languages=languages, limit=data.ids_scored)
+        corpus = load_corpus(
+            name, root=data.root, languages=languages, limit=data.ids_scored, strict=data.strict
+        )
         check_answered(corpus)
         return across_languages(corpus)
     except DataError as error:

@@ -100,9 +100,10 @@ def describe_corpus(corpus: Corpus) -> str:
     """`xquad: 2380 examples, 1190 question ids, questions in en es, contexts in en es (...)`."""
     ids = len({example.id for example in corpus.examples})
     asked, told = " ".join(corpus.question_languages), " ".join(corpus.context_languages)
+    left_out = f"; {corpus.left_out} left out, their answers astray" if corpus.left_out else ""
     return (
         f"{corpus.name}: {len(corpus.examples)} examples, {ids} question ids, "
-        f"questions in {asked}, contexts in {told} ({corpus.licence})"
+        f"questions in {asked}, contexts in {told} ({corpus.licence}){left_out}"
     )
 
 

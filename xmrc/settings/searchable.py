@@ -26,6 +26,7 @@ FIXED = {  # keys, or sections, that are the same for every trial
     "data.select": "trials are compared on the same questions",
     "data.limit": READ_ONCE,
     "data.scored_limit": READ_ONCE,
+    "data.strict": READ_ONCE,
     "data.allow_overlap": READ_ONCE,
 }
 

@@ -106,6 +106,7 @@ class DataSettings(Section):
     ntl: Annotated[int, Field(ge=0)] = 5  # target languages drawn for each question
     limit: Count | None = None  # question ids, those of lowest hash, the same in every language
     scored_limit: Count | None = None  # of each set that is scored; null = limit
+    strict: bool = True  # false: leave out questions whose answer is not at its offset
     max_length: Count = 384  # tokens of a window
     max_question_tokens: Count = 64  # tokens
     stride: Annotated[int, Field(ge=0)] = 128  # tokens that neighbouring windows share
