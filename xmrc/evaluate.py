@@ -8,6 +8,7 @@ import argparse
 import os
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -15,6 +16,7 @@ from rich.console import Console
 from xmrc import command, tables
 from xmrc.data.cache import Cache
 from xmrc.data.corpora import Corpus, across_languages, load_corpus
+from xmrc.data.leakage import Footprint
 from xmrc.errors import ResourceError, SettingsError
 from xmrc.learning.reader import Reader
 from xmrc.models import find_reader
@@ -30,6 +32,7 @@ from xmrc.scoring.files import (
 from xmrc.scoring.matrix import summarise
 from xmrc.scoring.predictions import ExampleScore, Prediction, score_examples
 from xmrc.scoring.tidy import TABLES, write_tables
+from xmrc.search.final_sets import titled
 from xmrc.search.folder import storage_path
 from xmrc.search.progress import say
 from xmrc.settings.loading import DATA_ROOT
@@ -52,6 +55,7 @@ def main() -> None:
         _check_out(options.out)
     corpus = _read_corpus(options)
     reader = find_reader(options.model, storage=storage, tracking_uri=options.tracking_uri)
+    corpus = _labelled(corpus, reader)
     began = time.monotonic()
     predictions = _predict(reader, corpus, Cache(storage / "cache"), options.workers)
     seconds = time.monotonic() - began
@@ -110,6 +114,12 @@ def _read_corpus(options: argparse.Namespace) -> Corpus:
     if options.out is None and not corpus.answered:
         raise SettingsError(f"--out: must name a folder for the predictions: {_blindness(corpus)}")
     return corpus
+
+
+def _labelled(corpus: Corpus, reader: Path) -> Corpus:
+    """The corpus with a name that says how it overlaps with what the reader was trained on."""
+    label = Footprint.read(reader).label(corpus.examples)
+    return replace(corpus, name=titled(corpus.name, label))
 
 
 def _data_root(given: Path | None) -> Path | None:

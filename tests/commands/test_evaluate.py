@@ -22,6 +22,8 @@ from transformers import ByT5Tokenizer
 
 from xmrc import evaluate
 from xmrc.data.demo import demo_examples
+from xmrc.data.examples import Example
+from xmrc.data.leakage import Footprint
 from xmrc.scoring.metrics import exact_match, f1
 
 PLAIN_FILES = {"scores.json", "matrix.csv", "matrix.png", "predictions.jsonl"}
@@ -216,6 +218,21 @@ def test_files_across_languages_are_read_as_they_are(
     assert pairs == {
         "de-en": {"f1": pytest.approx(F1["en"]), "em": pytest.approx(EM["en"]), "n": 3}
     }
+
+
+@pytest.mark.parametrize(("language", "label"), [("en", "overlaps training"), ("fr", "shared")])
+def test_scores_on_what_the_reader_was_trained_on_say_so(
+    run: Callable[..., Ended], folder: Path, reader: Path, language: str, label: str
+) -> None:
+    """Trained on question a in one language; French is in no pair that is scored here."""
+    trained = folder / "trained"
+    shutil.copytree(reader, trained)
+    Footprint.of([Example("a", "", "", (), language, language)]).write(trained)
+    for model, told in ((reader, "qa.*.json, F1"), (trained, f"qa.*.json ({label}")):
+        ended = run("--model", model, "--corpus", "qa.*.json", "--out", folder / "out")
+        assert ended.code == 0, ended.err
+        assert told in ended.out
+    assert f"qa.*.json ({label}" in ended.out.splitlines()[0]
 
 
 def test_a_blind_set_is_predicted_and_not_scored(

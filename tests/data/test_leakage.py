@@ -221,3 +221,35 @@ def test_xquad_and_mlqa_share_nothing_and_xquad_its_paragraphs(real_data):
     same = ScoredSet("search.final", "xquad", read("xquad", ["en"]), final=True)
     with pytest.raises(DataError, match="1190 of 1190 examples do"):
         check_leakage("xquad", training, [same], allow_overlap=False)
+
+
+LABELS = {"a": OVERLAP, "b": OVERLAP, "c": "", "d": ""}
+
+
+def test_what_was_trained_on_is_known_from_a_folder(tmp_path):
+    """Of two trainings together, as a trial goes on from its base; nothing there is nothing."""
+    assert Footprint.read(tmp_path) == Footprint()
+    (Footprint.of(TRAINING[:1]) | Footprint.of(TRAINING[1:])).write(tmp_path)
+    kept = Footprint.read(tmp_path)
+    assert kept == Footprint.of(TRAINING)
+    assert {id: kept.label([example(id, f"of {id}")]) for id in LABELS} == LABELS
+    assert kept.label([example("x", "SEA!", "el-el"), example("y", "Land")]) == SHARED_PARAGRAPHS
+    assert kept.label([example("x", "the sea"), example("y", "sea 2", "el-en")]) == ""
+    assert kept.label([example("x", "SEA", "el-en")]) == OVERLAP
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"ids": 3, "contexts": "", "languages": []}'])
+def test_a_footprint_that_is_none_is_refused(tmp_path, text):
+    (tmp_path / "trained_on.json").write_text(text)
+    with pytest.raises(DataError, match=r"trained_on\.json: must have ids, contexts and languages"):
+        Footprint.read(tmp_path)
+
+
+@given(st.frozensets(st.text(max_size=8)), st.frozensets(st.text(max_size=8)))
+def test_any_footprint_reads_back_as_itself(tmp_path_factory, ids, contexts):
+    folder = tmp_path_factory.mktemp("footprint")
+    examples = [example(id, context) for id in ids for context in contexts]
+    footprint = Footprint.of(examples)
+    footprint.write(folder)
+    assert Footprint.read(folder) == footprint
+    assert footprint.overlapping(examples) == examples

@@ -1,6 +1,7 @@
 """A whole training without a cluster: what is reported, what a checkpoint holds, going on."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,9 @@ from tiny_jobs import FACTS, LANGUAGES, Recorder, run_job, tiny_job
 from transformers import AutoModelForQuestionAnswering, AutoTokenizer
 
 from xmrc.data.cache import Cache
+from xmrc.data.examples import Example
 from xmrc.data.frozen import thaw
+from xmrc.data.leakage import Footprint
 from xmrc.errors import SettingsError
 from xmrc.learning.candidates import CandidateStore, window_codes
 from xmrc.learning.evaluation import ReadingJob, predictions_from, read_share
@@ -264,6 +267,24 @@ def test_a_checkpoint_opens_with_the_auto_classes_and_answers(whole: Recorder) -
     assert output.start_logits.isfinite().all()
     assert json.loads((last / HISTORY).read_text()) == whole.reports[-1]["history"]
     assert json.loads((last / OBSERVED).read_text()) == whole.reports[-1]["observed"]
+
+
+def test_a_checkpoint_knows_what_it_was_trained_on_and_its_start_before_it(
+    folder: Path, whole: Recorder, tmp_path: Path
+) -> None:
+    checkpoint = whole.checkpoints[-1]
+    assert checkpoint is not None
+    sampled = windows_of_job(folder).examples
+    assert Footprint.read(checkpoint / MODEL) == Footprint.of(sampled)
+    start = tmp_path / "start"
+    shutil.copytree(tiny_job(folder).start, start)
+    before = Footprint.of([Example("earlier", "?", "Before that.", (), "sw", "sw")])
+    before.write(start)
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    again = run_job(replace(tiny_job(folder), start=str(start)), Recorder(kept)).checkpoints[0]
+    assert again is not None
+    assert Footprint.read(again / MODEL) == before | Footprint.of(sampled)
 
 
 def test_a_checkpoint_is_the_reader_whose_scores_were_reported(

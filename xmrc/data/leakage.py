@@ -4,16 +4,22 @@ Two examples overlap where they have the same question id, which is the same que
 language, or the same context but for case, punctuation and white space.
 """
 
+import base64
 import hashlib
+import json
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
 
 from xmrc.data.examples import Example
 from xmrc.errors import DataError
 
 SHARED_PARAGRAPHS = "shared paragraphs"  # trained on in other languages
 OVERLAP = "overlaps training"  # and was allowed to
+FOOTPRINT = "trained_on.json"  # beside the weights
 SHOWN = 3  # overlapping questions that an error names
 
 
@@ -32,18 +38,22 @@ class ScoredSet:
 
 @dataclass(frozen=True)
 class Footprint:
-    """What is known of examples once they were trained on."""
+    """What is known of examples once they were trained on: hashes of ids and normalised contexts.
 
-    ids: frozenset[str]
-    contexts: frozenset[str]  # normalised
-    languages: frozenset[str]
+    Small enough to stay beside the weights of a reader (`write`), so that scores on what it was
+    trained on say so wherever it goes.
+    """
+
+    ids: frozenset[int] = frozenset()
+    contexts: frozenset[int] = frozenset()
+    languages: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, examples: Iterable[Example]) -> "Footprint":
         examples = list(examples)
         return cls(
-            frozenset(each.id for each in examples),
-            frozenset(_normalised(examples).values()) - {""},
+            frozenset(_digest(each.id) for each in examples),
+            frozenset(map(_digest, {*_normalised(examples).values()} - {""})),
             frozenset(
                 language
                 for each in examples
@@ -51,14 +61,48 @@ class Footprint:
             ),
         )
 
+    @classmethod
+    def read(cls, folder: Path) -> "Footprint":
+        """That of the reader in a folder; empty where it does not say. DataError: not ours."""
+        file = folder / FOOTPRINT
+        if not file.is_file():
+            return cls()
+        try:
+            kept = json.loads(file.read_text(encoding="utf-8"))
+            hashes = (frozenset(_unpacked(kept[name])) for name in ("ids", "contexts"))
+            return cls(*hashes, frozenset(map(str, kept["languages"])))
+        except (ValueError, TypeError, KeyError) as error:
+            raise DataError(f"{file}: must have ids, contexts and languages") from error
+
+    def write(self, folder: Path) -> None:
+        """Beside the weights of a reader."""
+        hashes = {"ids": _packed(self.ids), "contexts": _packed(self.contexts)}
+        text = json.dumps({**hashes, "languages": sorted(self.languages)})
+        (folder / FOOTPRINT).write_text(text, encoding="utf-8")
+
+    def __or__(self, other: "Footprint") -> "Footprint":
+        return Footprint(
+            self.ids | other.ids, self.contexts | other.contexts, self.languages | other.languages
+        )
+
+    def has_id_of(self, example: Example) -> bool:
+        return _digest(example.id) in self.ids
+
     def overlapping(self, examples: Sequence[Example]) -> list[Example]:
         """The examples with an id or a context of these, in their order."""
         contexts = _normalised(examples)
         return [
             each
             for each in examples
-            if each.id in self.ids or contexts[each.context] in self.contexts
+            if self.has_id_of(each) or _digest(contexts[each.context]) in self.contexts
         ]
+
+    def label(self, examples: Sequence[Example]) -> str:
+        """How scores on examples must be labelled: empty, `SHARED_PARAGRAPHS` or `OVERLAP`."""
+        shared = self.overlapping(examples)
+        if not shared:
+            return ""
+        return SHARED_PARAGRAPHS if all(map(self.in_other_languages, shared)) else OVERLAP
 
     def in_other_languages(self, example: Example) -> bool:
         """Whether neither language of the example is one of these: XQuAD's Greek after German."""
@@ -82,11 +126,12 @@ def check_leakage(
     """
     trained, labels = Footprint.of(training), []
     for one in scored:
-        shared = trained.overlapping(one.examples)
-        translated = one.final and all(map(trained.in_other_languages, shared))
-        if shared and not (translated or allow_overlap):
-            raise DataError(_refusal(one, shared, corpus, trained))
-        labels.append("" if not shared else SHARED_PARAGRAPHS if translated else OVERLAP)
+        label = trained.label(one.examples)
+        if label == SHARED_PARAGRAPHS and not one.final:
+            label = OVERLAP
+        if label == OVERLAP and not allow_overlap:
+            raise DataError(_refusal(one, corpus, trained))
+        labels.append(label)
     return labels
 
 
@@ -162,13 +207,28 @@ def _normalised(examples: Iterable[Example]) -> Mapping[str, str]:
     return {context: normalised_context(context) for context in {one.context for one in examples}}
 
 
-def _refusal(one: ScoredSet, shared: Sequence[Example], corpus: str, trained: Footprint) -> str:
+def _digest(text: str) -> int:
+    """64 bits, the same on every machine."""
+    content = text.encode("utf-8", "surrogatepass")
+    return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "little")
+
+
+def _packed(hashes: frozenset[int]) -> str:
+    return base64.b64encode(np.array(sorted(hashes), "<u8").tobytes()).decode()
+
+
+def _unpacked(text: str) -> list[int]:
+    return list(np.frombuffer(base64.b64decode(text, validate=True), "<u8").tolist())
+
+
+def _refusal(one: ScoredSet, corpus: str, trained: Footprint) -> str:
+    shared = trained.overlapping(one.examples)
     first: dict[str, Example] = {}
     for each in shared:
         first.setdefault(each.id, each)
     shown = ", ".join(
         f"{each.id!r} ({each.question_language}-{each.context_language}, "
-        f"the same {'question id' if each.id in trained.ids else 'context'})"
+        f"the same {'question id' if trained.has_id_of(each) else 'context'})"
         for each in list(first.values())[:SHOWN]
     )
     return (

@@ -21,6 +21,7 @@ from xmrc.data.cache import Cache
 from xmrc.data.examples import Example
 from xmrc.data.features import Windows, WindowSize, make_windows, tokenize_texts
 from xmrc.data.frozen import thaw
+from xmrc.data.leakage import Footprint
 from xmrc.data.sampling import sample_pairs
 from xmrc.learning.candidates import CandidateStore, CandidateWindows, window_codes
 from xmrc.learning.history import History
@@ -104,6 +105,7 @@ def train_reader(job: TrainingJob, context: TrainingContext) -> None:
         evaluate_every=job.evaluate_every,
         place=context.place,
     )
+    footprint = Footprint.read(Path(job.start)) | Footprint.of(sampled.examples)
     history = _restore(training, context)
     evaluations = len(training.evaluation_steps)
     if training.step == training.steps:  # finished, but nobody was left to hear it
@@ -123,6 +125,7 @@ def train_reader(job: TrainingJob, context: TrainingContext) -> None:
             return
         with tempfile.TemporaryDirectory() as folder:
             _write_checkpoint(Path(folder), model, tokenizer, evaluation, history, job.size)
+            footprint.write(Path(folder) / MODEL)
             context.report(metrics, Path(folder))
 
     training.fit(validate, report)
