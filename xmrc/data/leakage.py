@@ -69,8 +69,8 @@ class Footprint:
             return cls()
         try:
             kept = json.loads(file.read_text(encoding="utf-8"))
-            hashes = (frozenset(_unpacked(kept[name])) for name in ("ids", "contexts"))
-            return cls(*hashes, frozenset(map(str, kept["languages"])))
+            ids, contexts = (frozenset(_unpacked(kept[name])) for name in ("ids", "contexts"))
+            return cls(ids, contexts, frozenset(map(str, kept["languages"])))
         except (ValueError, TypeError, KeyError) as error:
             raise DataError(f"{file}: must have ids, contexts and languages") from error
 
