@@ -7,9 +7,8 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -182,24 +181,14 @@ def check_nbest(line: dict[str, Any], context: str) -> None:
     assert best == nbest[0]
 
 
-@pytest.fixture
-def short_folder() -> Iterator[Path]:
-    """Ray's sockets have names of a hundred characters at most."""
-    with tempfile.TemporaryDirectory(dir="/tmp", prefix="x") as folder:
-        yield Path(folder)
-
-
 def test_two_ray_workers_predict_what_one_process_does(
-    run: Callable[..., Ended], random_reader: Path, tmp_path: Path, short_folder: Path
+    run: Callable[..., Ended], random_reader: Path, tmp_path: Path, cluster: None
 ) -> None:
     options = ("--model", random_reader, "--corpus", "demo/dev", "--languages", "en,hi",
                "--limit", 5)  # fmt: skip
     assert run(*options, "--out", "alone").code == 0
-    ended = run_process(
-        "xmrc.evaluate", *options, "--out", "shared", "--workers", 2, cwd=tmp_path,
-        environment={"HOME": str(short_folder), "RAY_TMPDIR": str(short_folder)},
-    )  # fmt: skip
-    assert ended.code == 0, ended.err
+    ended = run(*options, "--out", "shared", "--workers", 2)
+    assert (ended.code, ended.err) == (0, "")
     alone, shared = (lines_of(tmp_path / out / "predictions.jsonl") for out in ("alone", "shared"))
     assert len(alone) == 20
     for one, other in zip(alone, shared, strict=True):

@@ -1,4 +1,7 @@
-"""A study submitted as a job to a running Ray cluster, with the words of the README."""
+"""A study submitted as a job to a running Ray cluster, with the words of the README.
+
+Its trial trains on two workers, which share each batch.
+"""
 
 import os
 import shutil
@@ -16,7 +19,8 @@ from ray_here import CPUS, a_home, clean_environment
 pytestmark = pytest.mark.timeout(1800)
 
 SHORT = settings(
-    "search.trials=2",
+    "search.trials=1",
+    "resources.workers=2",
     "settings.data.limit=10",
     "settings.base.limit=100",
     "settings.base.epochs=1",
@@ -73,7 +77,10 @@ def test_a_job_runs_the_study_and_keeps_it_under_the_home_folder() -> None:
         assert code == 0, printed
         assert "succeeded" in printed
         storage = Storage(home / "xmrc" / "runs")
-        assert [one["state"] for one in storage.trials("demo")] == ["finished", "finished"]
+        (trial,) = storage.trials("demo")
+        assert trial["state"] == "finished"
+        (child,) = storage.children("demo")
+        assert child.data.metrics["gxlt_f1"] == trial["best"]
         assert storage.versions() == ["1"]
         assert f"everything is kept in {storage.root}" in printed
         assert f"--storage {storage.root}" in printed, "the next commands find it"

@@ -11,6 +11,7 @@ from ray_here import a_home
 pytestmark = pytest.mark.timeout(1800)
 
 
+@pytest.mark.faults
 def test_the_settings_are_trained_once_on_two_workers() -> None:
     with a_home() as home:
         storage = Storage(home / "runs")

@@ -23,6 +23,7 @@ from xmrc.learning.history import HISTORY, OBSERVED
 from xmrc.learning.job import MODEL, STATE, CrossLingualSampling, training_windows
 from xmrc.learning.model import load_tokenizer
 from xmrc.learning.reader import read_size
+from xmrc.learning.whole import SIZES
 from xmrc.scoring.matrix import score
 from xmrc.scoring.metrics import exact_match, f1
 from xmrc.settings import CandidateSettings, ObjectiveSettings
@@ -257,7 +258,9 @@ def test_windows_longer_than_the_positions_are_refused_before_training(
 def test_a_checkpoint_opens_with_the_auto_classes_and_answers(whole: Recorder) -> None:
     last = whole.checkpoints[-1]
     assert last is not None
-    assert sorted(path.name for path in last.iterdir()) == sorted([MODEL, STATE, HISTORY, OBSERVED])
+    assert sorted(path.name for path in last.iterdir()) == sorted(
+        [MODEL, STATE, HISTORY, OBSERVED, SIZES]
+    )
     assert (last / MODEL / "model.safetensors").is_file()
     model = AutoModelForQuestionAnswering.from_pretrained(last / MODEL)
     tokenizer = AutoTokenizer.from_pretrained(last / MODEL)
@@ -267,6 +270,20 @@ def test_a_checkpoint_opens_with_the_auto_classes_and_answers(whole: Recorder) -
     assert output.start_logits.isfinite().all()
     assert json.loads((last / HISTORY).read_text()) == whole.reports[-1]["history"]
     assert json.loads((last / OBSERVED).read_text()) == whole.reports[-1]["observed"]
+
+
+def test_a_mixture_of_two_checkpoints_is_none(
+    folder: Path, whole: Recorder, tmp_path: Path
+) -> None:
+    """Files of the same sizes, as a kill in the middle of a copy over another one leaves them."""
+    first, second = whole.checkpoints[:2]
+    assert first is not None
+    assert second is not None
+    shutil.copytree(second, tmp_path / "mixed")
+    shutil.copy(first / STATE, tmp_path / "mixed" / STATE)
+    again = run_job(tiny_job(folder), Recorder(tmp_path, resume_from=tmp_path / "mixed"))
+    assert [one["step"] for one in again.reports] == STEPS
+    assert again.reports[-1]["history"] == whole.reports[-1]["history"]
 
 
 def test_a_checkpoint_knows_what_it_was_trained_on_and_its_start_before_it(

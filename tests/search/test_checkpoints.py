@@ -4,9 +4,8 @@ import time
 
 import pytest
 
+from xmrc.learning.whole import seal
 from xmrc.search.checkpoints import TrialFolders
-
-NOW = time.time()
 
 
 @pytest.fixture
@@ -21,7 +20,7 @@ def put(folders, trial, name, *scores, workers=False, age=0, text=None):
     history = [{"evaluation": i, "gxlt_f1": s} for i, s in enumerate(scores, 1)]
     (path / "history.json").write_text(json.dumps(history) if text is None else text)
     for written in (path / "history.json", path):
-        os.utime(written, (NOW - age, NOW - age))
+        os.utime(written, (time.time() - age,) * 2)
     return path
 
 
@@ -116,3 +115,21 @@ def test_what_is_half_written_and_what_workers_have_is_left_alone(folders):
     folders.thin("a", "gxlt_f1", seconds=0)
     assert left(folders, "a") == ["0", "1", "2", "3"]
     folders.thin("nobody", "gxlt_f1", seconds=0)
+
+
+def test_the_newest_is_the_furthest_that_is_whole(folders):
+    """Not the one with the highest number, and not one that was copied in part."""
+    assert folders.newest("a") is None
+    put(folders, "a", "checkpoint_000000", 50.0, age=400)  # never sealed
+    first = put(folders, "a", "checkpoint_000001", 50.0, 20.0, age=50)
+    further = put(folders, "a", "checkpoint_000002", 50.0, 20.0, 10.0, age=300)
+    cut = put(folders, "a", "checkpoint_000003", 50.0, 20.0, 10.0, 30.0)
+    elsewhere = put(folders, "a", "checkpoint_000009", *[1.0] * 9, workers=True)
+    for path in (first, further, cut, elsewhere):
+        (path / "state.pt").write_bytes(b"state")
+        seal(path)
+    assert folders.newest("a") == cut
+    (cut / "state.pt").write_bytes(b"sta")
+    assert folders.newest("a") == further
+    (further / "model" / "more").touch()
+    assert folders.newest("a") == first

@@ -2,7 +2,8 @@
 Out: metrics and checkpoints, through the context.
 
 A checkpoint is a folder: `model/` opens with `AutoModelForQuestionAnswering` and `AutoTokenizer`,
-`state.pt`, `history.json` and `observed.json` are what resuming needs.
+`state.pt`, `history.json` and `observed.json` are what resuming needs, `sizes.json` says whether it
+is whole.
 """
 
 import contextlib
@@ -37,6 +38,7 @@ from xmrc.learning.objective import Objective
 from xmrc.learning.reader import write_card
 from xmrc.learning.selection import Selection
 from xmrc.learning.step import Place
+from xmrc.learning.whole import seal
 from xmrc.settings import ObjectiveSettings, TrainingSettings
 
 MODEL, STATE = "model", "state.pt"
@@ -126,6 +128,7 @@ def train_reader(job: TrainingJob, context: TrainingContext) -> None:
         with tempfile.TemporaryDirectory() as folder:
             _write_checkpoint(Path(folder), model, tokenizer, evaluation, history, job.size)
             footprint.write(Path(folder) / MODEL)
+            seal(Path(folder))
             context.report(metrics, Path(folder))
 
     training.fit(validate, report)
@@ -193,8 +196,12 @@ def _restore(training: Training, context: TrainingContext) -> History:
         if folder is None:
             return History()
         # on the CPU: what is restored is copied to where it belongs
-        training.restore(torch.load(folder / STATE, map_location="cpu", weights_only=True))
-        return History.read(folder)
+        state = torch.load(folder / STATE, map_location="cpu", weights_only=True)
+        history = History.read(folder)
+        if state["step"] != history.rows[-1]["step"]:  # copied in part over another checkpoint
+            return History()
+        training.restore(state)
+        return history
 
 
 def _write_checkpoint(

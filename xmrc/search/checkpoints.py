@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from xmrc.learning.history import HISTORY
+from xmrc.learning.whole import is_whole
 
 SEARCH = "search"  # the trials of a study; its base is a search of its own, of one trial
 
@@ -40,6 +41,11 @@ class TrialFolders:
                 worth = 0.0 if metric is None else history[-1][metric]
                 found.append((worth, len(history), path.stat().st_mtime, path))
         return max(found)[-1] if found else None
+
+    def newest(self, trial: str) -> Path | None:
+        """The checkpoint that a trial in its own process goes on from, whatever Ray knew of it."""
+        whole = [path for path in self._own(trial) if _history(path) and is_whole(path)]
+        return max(whole, key=lambda path: (len(_history(path)), _written(path)), default=None)
 
     def thin(self, trial: str, metric: str | None, *, seconds: float) -> None:
         """Delete what is neither the best nor the last, nor younger than `seconds`.

@@ -6,6 +6,7 @@ several workers is the driver of a Ray Train group. Both run the same training f
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,19 @@ from ray import tune
 from ray.tune.integration.ray_train import TuneReportCallback
 from torch import nn
 
-from xmrc.learning.job import STATE, TrainingJob, train_reader
+from xmrc.learning.job import TrainingJob, train_reader
 from xmrc.learning.step import Place
 from xmrc.learning.worker import WorkerResources, train_on_workers
+from xmrc.search.checkpoints import TrialFolders
 from xmrc.search.resources import DRIVER_CPUS
 
 
+@dataclass(frozen=True)
 class TuneContext:
     """The only worker of a trial, in the trial's own process."""
+
+    folders: TrialFolders
+    trial: str
 
     @property
     def place(self) -> Place:
@@ -36,15 +42,10 @@ class TuneContext:
     def latest_checkpoint(self) -> Iterator[Path | None]:
         """What this trial reported last, also after a retry or a resumed search.
 
-        Of a copy that a kill cut short the state may be missing: the trial starts from the
-        beginning, and comes to the same.
+        As it lies on disk: Ray Tune writes down a second late what it has been told, and a search
+        that is killed in between would do again what is done.
         """
-        checkpoint = tune.get_checkpoint()
-        if checkpoint is None or not (Path(checkpoint.path) / STATE).exists():
-            yield None
-            return
-        with checkpoint.as_directory() as folder:
-            yield Path(folder)
+        yield self.folders.newest(self.trial)
 
     def report(self, metrics: dict[str, Any], checkpoint: Path | None) -> None:
         """Metrics, and a folder to keep."""
@@ -53,17 +54,18 @@ class TuneContext:
 
 
 def run_trial(
-    job: TrainingJob, resources: WorkerResources, *, storage: str, max_failures: int
+    job: TrainingJob, resources: WorkerResources, folders: TrialFolders, *, max_failures: int
 ) -> None:
     """Train a job inside a Tune trial, on one worker or on several."""
+    trial = tune.get_context().get_trial_id()
     if resources.workers == 1:
-        train_reader(job, TuneContext())
+        train_reader(job, TuneContext(folders, trial))
         return
     train_on_workers(
         job,
         WorkerResources(resources.workers, resources.cpus - DRIVER_CPUS, resources.gpus),
-        name=tune.get_context().get_trial_id(),  # the same after a resume: it goes on where it was
-        storage=storage,
+        name=trial,  # the same after a resume: it goes on where it was
+        storage=str(folders.workers),
         max_failures=max_failures,
         callbacks=[TuneReportCallback()],
     )

@@ -102,9 +102,9 @@ def run_tuner(
     """
 
     def trainable(values: dict[str, Any]) -> None:
-        storage = str(TrialFolders(folder, name).workers)
-        run_trial(job_of(values), resources, storage=storage, max_failures=max_failures)
+        run_trial(job_of(values), resources, folders, max_failures=max_failures)
 
+    folders = TrialFolders(folder, name)
     asking = tune.with_resources(trainable, trial_request(resources))
     place = str(folder / name)
     if Tuner.can_restore(place):
@@ -119,7 +119,7 @@ def run_tuner(
             name=name,
             storage_path=str(folder),
             verbose=0,
-            callbacks=[*callbacks, Thinning(TrialFolders(folder, name), score)],
+            callbacks=[*callbacks, Thinning(folders, score)],
             failure_config=tune.FailureConfig(max_failures=max_failures),
         ),
     ).fit()
