@@ -22,8 +22,8 @@ SHORT = settings(
     "search.trials=1",
     "resources.workers=2",
     "settings.data.limit=10",
-    "settings.base.limit=100",
-    "settings.base.epochs=1",
+    "settings.base=null",
+    "settings.start_from_base=false",
     "settings.training.epochs=1",
     "search.start_from=[]",
 )
@@ -85,4 +85,4 @@ def test_a_job_runs_the_study_and_keeps_it_under_the_home_folder() -> None:
         assert f"everything is kept in {storage.root}" in printed
         assert f"--storage {storage.root}" in printed, "the next commands find it"
         assert "Traceback" not in printed
-        assert os.listdir(storage.root / "cache" / "base")
+        assert os.listdir(storage.root / "cache" / "tokens")
