@@ -55,13 +55,15 @@ def main() -> None:
         _check_out(options.out)
     corpus = _read_corpus(options)
     reader = find_reader(options.model, storage=storage, tracking_uri=options.tracking_uri)
-    corpus = _labelled(corpus, reader)
+    label = Footprint.read(reader).label(corpus.examples)
+    corpus = replace(corpus, name=titled(corpus.name, label))
     began = time.monotonic()
     predictions = _predict(reader, corpus, Cache(storage / "cache"), options.workers)
     seconds = time.monotonic() - began
     scored = score_examples(corpus.examples, predictions) if corpus.answered else []
     if options.out is not None:  # before anything is printed: a pipe may be closed
-        _write(options.out, predictions, scored, title=f"{options.model}: {corpus.name}, F1")
+        title = f"{options.model}: {corpus.name}, F1"
+        _write(options.out, predictions, scored, title=title, label=label)
     _print(corpus, scored, seconds, options.out)
 
 
@@ -114,12 +116,6 @@ def _read_corpus(options: argparse.Namespace) -> Corpus:
     if options.out is None and not corpus.answered:
         raise SettingsError(f"--out: must name a folder for the predictions: {_blindness(corpus)}")
     return corpus
-
-
-def _labelled(corpus: Corpus, reader: Path) -> Corpus:
-    """The corpus with a name that says how it overlaps with what the reader was trained on."""
-    label = Footprint.read(reader).label(corpus.examples)
-    return replace(corpus, name=titled(corpus.name, label))
 
 
 def _data_root(given: Path | None) -> Path | None:
@@ -181,7 +177,12 @@ def _print_scores(scored: Sequence[ExampleScore], corpus: Corpus, console: Conso
 
 
 def _write(
-    folder: Path, predictions: Sequence[Prediction], scored: Sequence[ExampleScore], *, title: str
+    folder: Path,
+    predictions: Sequence[Prediction],
+    scored: Sequence[ExampleScore],
+    *,
+    title: str,
+    label: str,
 ) -> None:
     with replacing_folder(folder, FILES) as partial:
         write_predictions(partial / PREDICTIONS, predictions)
@@ -190,7 +191,7 @@ def _write(
             write_scores(partial / SCORES, scores)
             write_matrix(partial / TABLE, scores)
             gxlt_heatmap(partial / PICTURE, scores.matrix("f1"), title=title)
-            write_tables(partial, scored)
+            write_tables(partial, scored, label)
 
 
 if __name__ == "__main__":

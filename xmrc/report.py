@@ -33,7 +33,8 @@ from xmrc.scoring.statistics import (
     compare_seeds,
     shown_p,
 )
-from xmrc.scoring.tidy import EXAMPLES, read_examples
+from xmrc.scoring.tidy import EXAMPLES, read_examples, read_label
+from xmrc.search.final_sets import titled
 from xmrc.search.folder import CHAMPION, storage_path
 from xmrc.search.progress import say
 
@@ -46,7 +47,7 @@ class Side:
     """One thing that is compared: a run, or the seeds of a setting, by a letter."""
 
     letter: str
-    runs: dict[str, list[ExampleScore]]  # as the user named them
+    runs: dict[str, list[ExampleScore]]  # as the user named them, with the label of their scores
 
 
 def main() -> None:
@@ -126,7 +127,7 @@ def _read_sides(options: argparse.Namespace) -> list[Side]:
     """The sides, each with its runs; all over the same examples."""
     _check_compared(options.compare)
     sides = [
-        Side(letter, {name: _read(name, options) for name in names})
+        Side(letter, dict(_read(name, options) for name in names))
         for letter, names in zip(ascii_uppercase, options.compare, strict=False)
     ]
     check_same_examples({name: run for side in sides for name, run in side.runs.items()})
@@ -152,10 +153,13 @@ def _check_compared(compared: Sequence[Sequence[str]]) -> None:
         )
 
 
-def _read(name: str, options: argparse.Namespace) -> list[ExampleScore]:
+Run = tuple[str, list[ExampleScore]]  # its name, and how its scores overlap with training
+
+
+def _read(name: str, options: argparse.Namespace) -> Run:
     folder = Path(os.path.expanduser(name))
     if folder.is_dir():
-        return read_examples(_table_of(folder))
+        return _read_file(name, _table_of(folder))
     if name.startswith("models:"):
         return _read_model(name, options)
     if not RUN_ID.fullmatch(name):
@@ -163,24 +167,27 @@ def _read(name: str, options: argparse.Namespace) -> list[ExampleScore]:
             "--compare: a run must be a folder, the id of a run in MLflow (32 hexadecimal digits), "
             f"models:/NAME@ALIAS or models:/NAME/VERSION; {name} is none of them"
         )
-    return _read_run(name, ("", CHAMPION), options)
+    return _read_run(name, name, ("", CHAMPION), options)
 
 
-def _read_model(name: str, options: argparse.Namespace) -> list[ExampleScore]:
+def _read_file(name: str, file: Path) -> Run:
+    examples = read_examples(file)
+    return titled(name, read_label(file)), examples
+
+
+def _read_model(name: str, options: argparse.Namespace) -> Run:
     # MLflow takes seconds to import, and folders need none of it.
     from xmrc.tracking.artifacts import study_run
 
     storage = str(storage_path(options.storage))
     run_id = study_run(name, uri=options.tracking_uri, storage=storage)
     try:
-        return _read_run(run_id, (CHAMPION,), options)
+        return _read_run(name, run_id, (CHAMPION,), options)
     except ResourceError as error:
         raise ResourceError(f"{name}: {error}") from error
 
 
-def _read_run(
-    run_id: str, folders: Sequence[str], options: argparse.Namespace
-) -> list[ExampleScore]:
+def _read_run(name: str, run_id: str, folders: Sequence[str], options: argparse.Namespace) -> Run:
     from xmrc.tracking.artifacts import fetch_file
 
     with tempfile.TemporaryDirectory() as temporary:
@@ -192,7 +199,7 @@ def _read_run(
             storage=str(storage_path(options.storage)),
             into=Path(temporary),
         )
-        return read_examples(file)
+        return _read_file(name, file)
 
 
 def _table_of(folder: Path) -> Path:

@@ -24,6 +24,7 @@ from xmrc.data.demo import demo_examples
 from xmrc.data.examples import Example
 from xmrc.data.leakage import Footprint
 from xmrc.scoring.metrics import exact_match, f1
+from xmrc.scoring.tidy import EXAMPLES, read_label
 
 PLAIN_FILES = {"scores.json", "matrix.csv", "matrix.png", "predictions.jsonl"}
 FILLER = "the river crosses the city and the old bridge of the harbour . " * 30
@@ -222,6 +223,7 @@ def test_scores_on_what_the_reader_was_trained_on_say_so(
         assert ended.code == 0, ended.err
         assert told in ended.out
     assert f"qa.*.json ({label}" in ended.out.splitlines()[0]
+    assert read_label(folder / "out" / EXAMPLES).startswith(label)
 
 
 def test_a_blind_set_is_predicted_and_not_scored(

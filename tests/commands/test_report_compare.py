@@ -13,7 +13,7 @@ from xmrc.scoring.predictions import ExampleScore
 from xmrc.scoring.tidy import write_tables
 
 
-def write_run(folder, *, mean=0.5, seed=0, ids=60, languages=("en", "de")):
+def write_run(folder, *, mean=0.5, seed=0, ids=60, languages=("en", "de"), label=""):
     """An evaluation; the questions of every one are equally hard."""
     ease, chance = random.Random(9), random.Random(f"{mean} {seed}")
     scores = []
@@ -27,7 +27,7 @@ def write_run(folder, *, mean=0.5, seed=0, ids=60, languages=("en", "de")):
                 scores.append(
                     ExampleScore(f"q{number}", question, context, f1, right, f1, right, rank, 2, 1)
                 )
-    write_tables(folder, scores)
+    write_tables(folder, scores, label)
     return str(folder)
 
 
@@ -86,6 +86,16 @@ def test_several_runs_are_compared_with_the_first(tmp_path, compare):
     assert "B less A" in out
     assert "C less A" in out
     assert "C less B" not in out
+
+
+def test_runs_say_how_their_scores_overlap_with_training(tmp_path, compare):
+    one, other = (
+        write_run(tmp_path / name, label=label)
+        for name, label in (("a", "shared paragraphs"), ("b", ""))
+    )
+    code, out, _ = compare(one, other)
+    assert code == 0
+    assert out.startswith(f"A: {one} (shared paragraphs)\nB: {other}\n")
 
 
 def test_groups_of_seeds(tmp_path, compare):

@@ -31,6 +31,7 @@ EXAMPLES = "examples.parquet"
 TABLES = (EXAMPLES, "pairs.csv", "languages.csv", "ranks.csv", "lengths.csv", "windows.csv")
 
 SCORES = ("f1", "em", "squad_f1", "squad_em")
+LABEL = "xmrc.overlap"  # among the metadata of EXAMPLES
 ANY = sys.maxsize
 LENGTHS = ((0, 1), (2, 2), (3, 4), (5, 8), (9, 16), (17, ANY))  # tokens, from and to
 SCHEMA = pa.schema(
@@ -48,9 +49,12 @@ SCHEMA = pa.schema(
 _Rows = Iterable[Mapping[str, Any]]
 
 
-def write_tables(folder: Path, example_scores: Sequence[ExampleScore]) -> None:
-    """Write TABLES into a folder; windows.csv only where the windows are known."""
-    write_examples(folder / EXAMPLES, example_scores)
+def write_tables(folder: Path, example_scores: Sequence[ExampleScore], label: str = "") -> None:
+    """Write TABLES into a folder; windows.csv only where the windows are known.
+
+    `label`: how the examples overlap with what the reader was trained on.
+    """
+    write_examples(folder / EXAMPLES, example_scores, label)
     _write_csv(folder / "pairs.csv", pair_rows(example_scores))
     _write_csv(folder / "languages.csv", language_rows(example_scores))
     _write_csv(folder / "ranks.csv", rank_rows(example_scores))
@@ -59,8 +63,8 @@ def write_tables(folder: Path, example_scores: Sequence[ExampleScore]) -> None:
         _write_csv(folder / "windows.csv", window_rows(example_scores))
 
 
-def write_examples(path: Path, example_scores: Sequence[ExampleScore]) -> None:
-    """The scores of every example, in their order."""
+def write_examples(path: Path, example_scores: Sequence[ExampleScore], label: str = "") -> None:
+    """The scores of every example, in their order, and the label that they must carry."""
     columns = {
         name: [getattr(one, name) for one in example_scores]
         for name in SCHEMA.names
@@ -68,7 +72,13 @@ def write_examples(path: Path, example_scores: Sequence[ExampleScore]) -> None:
     }
     columns |= {name: [100 * getattr(one, name) for one in example_scores] for name in SCORES}
     with replacing(path) as partial:
-        pq.write_table(pa.table(columns, schema=SCHEMA), partial)
+        pq.write_table(pa.table(columns, schema=SCHEMA.with_metadata({LABEL: label})), partial)
+
+
+def read_label(path: Path) -> str:
+    """The label of what `write_examples` wrote; empty where there is no overlap."""
+    metadata = pq.read_schema(path).metadata or {}
+    return str(metadata.get(LABEL.encode(), b"").decode())
 
 
 def read_examples(path: Path) -> list[ExampleScore]:

@@ -98,7 +98,7 @@ def crown(
     reading = read_on_cluster(study.settings, prepared, prepared.select, str(model), resources)
     folder = ledger.path.parent / CHAMPION
     select = titled(study.settings.data.select, prepared.label)
-    write_reading(folder, reading)
+    write_reading(folder, reading, prepared.label)
     draw(folder, f"{study.name}: {select}", reading.scores, start)
     publish(tracker, ledger, folder, reading.scores)
     shown = shown_answer(reading)

@@ -80,7 +80,7 @@ def _read(
     reading = read_on_cluster(study.settings, prepared, final.examples, model, resources)
     title = f"{study.name}: {titled(final.name, final.label)}, F1"
     gxlt_heatmap(folder / "matrix.png", reading.scores.matrix("f1"), title=title)
-    write_reading(folder, reading)
+    write_reading(folder, reading, final.label)
 
 
 def _write_labels(folder: StudyFolder, tracker: Tracker, finals: list[FinalScores]) -> None:

@@ -88,11 +88,14 @@ def reader_size(settings: RunSettings, model: str) -> WindowSize:
     return read_size(model) if (Path(model) / CARD).is_file() else window_size(settings)
 
 
-def write_reading(folder: Path, reading: Reading) -> None:
-    """matrix.csv, predictions.jsonl, the tidy tables, and last of all scores.json."""
+def write_reading(folder: Path, reading: Reading, label: str) -> None:
+    """matrix.csv, predictions.jsonl, the tidy tables, and last of all scores.json.
+
+    `label`: how what was read overlaps with training.
+    """
     write_matrix(folder / "matrix.csv", reading.scores)
     write_predictions(folder / "predictions.jsonl", reading.predictions)
-    write_tables(folder, reading.example_scores)
+    write_tables(folder, reading.example_scores, label)
     write_scores(folder / SCORES, reading.scores)
 
 

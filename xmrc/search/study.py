@@ -128,7 +128,7 @@ def base_search_champion(run: Run, prepared: Prepared, fit: Fit) -> Outcome:
     study, tracker = run.study, run.tracker
     start = find_start(study.settings, prepared, fit.trial, run.folder, run.say)
     reading = read_on_cluster(study.settings, prepared, prepared.select, start, fit.trial)
-    write_reading(run.folder.path / START, reading)
+    write_reading(run.folder.path / START, reading, prepared.label)
     base_scores = reading.scores
     selected_on = run.folder.state()[SELECT]
     run.say(f"base: {shown_scores(base_scores, study)} on {selected_on}")
