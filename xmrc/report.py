@@ -153,7 +153,7 @@ def _check_compared(compared: Sequence[Sequence[str]]) -> None:
         )
 
 
-Run = tuple[str, list[ExampleScore]]  # its name, and how its scores overlap with training
+Run = tuple[str, list[ExampleScore]]  # its name, with the label of its scores; the scores
 
 
 def _read(name: str, options: argparse.Namespace) -> Run:
