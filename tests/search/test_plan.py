@@ -43,7 +43,7 @@ WITHOUT_WEIGHTS = [  # on a small part of real corpora
     "settings.data.train=xquad",
     "settings.data.select=mlqa/dev",
     "settings.data.languages=[en, es, de, ar, vi, hi, zh]",
-    "settings.data.limit=4",
+    "settings.data.limit=6",  # the watched questions of figure 3 are among these
     "search.final=[]",
 ]
 
