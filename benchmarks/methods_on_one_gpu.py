@@ -24,13 +24,13 @@ from typing import Any
 from torch import nn
 
 from xmrc.data.cache import Cache
-from xmrc.data.frozen import thaw
+from xmrc.data.store import load_examples
 from xmrc.learning.candidates import CandidateStore, mine_spans, window_codes
-from xmrc.learning.evaluation import ReadingJob, predictions_from, read_share
 from xmrc.learning.job import MODEL, TrainingJob, train_reader, training_windows
 from xmrc.learning.model import best_device, load_model, load_tokenizer, on_device
-from xmrc.learning.step import Place
-from xmrc.scoring.matrix import score
+from xmrc.learning.reading import ReadingJob, predictions_from, read_share
+from xmrc.learning.step import Worker
+from xmrc.scoring.gxlt import score
 from xmrc.search.corpora import study_corpora
 from xmrc.search.prepare import Prepared, base_job, prepare, trial_job, window_size
 from xmrc.settings import Study, load_study, with_values
@@ -47,8 +47,8 @@ class Alone:
     metrics: dict[str, Any] | None = None
 
     @property
-    def place(self) -> Place:
-        return Place(device=best_device())
+    def place(self) -> Worker:
+        return Worker(device=best_device())
 
     def wrap(self, model: nn.Module) -> nn.Module:
         return model
@@ -182,7 +182,7 @@ def scores_of(bench: Bench, model: str) -> dict[str, dict[str, float]]:
 
 
 def read(bench: Bench, model: str, corpus: Path) -> dict[str, float]:
-    settings, examples = bench.study.settings, thaw(corpus)
+    settings, examples = bench.study.settings, load_examples(corpus)
     job = ReadingJob(
         model=model,
         examples=corpus,

@@ -34,8 +34,8 @@ from xmrc.data.sampling import sample_pairs
 from xmrc.learning.candidates import CandidateStore, CandidateWindows, mine_spans, window_codes
 from xmrc.learning.loop import Training
 from xmrc.learning.model import autocast, best_device
-from xmrc.learning.objective import Objective
-from xmrc.learning.step import Place
+from xmrc.learning.step import Worker
+from xmrc.learning.terms.objective import Objective
 from xmrc.settings import DistillSettings, ObjectiveSettings, TrainingSettings
 
 BATCH, PAIRS, EPOCHS = 24, 42_840, 3  # of skd.yaml
@@ -105,7 +105,7 @@ def our_steps(
         Objective(objective, windows.windows.pairs),
         TrainingSettings(epochs=100, batch_size=BATCH),
         evaluate_every=100.0,
-        place=Place(device=best_device()),
+        place=Worker(device=best_device()),
     )
     reader.train()
     return timed(training._train_step, steps)

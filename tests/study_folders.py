@@ -3,7 +3,7 @@
 import json
 
 from xmrc.scoring.predictions import ExampleScore
-from xmrc.scoring.tidy import write_tables
+from xmrc.scoring.score_tables import write_tables
 
 STUDY = """
 name: small

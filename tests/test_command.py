@@ -73,10 +73,10 @@ def test_what_is_no_count(text):
 
 def test_counts_and_words():
     assert command.count("12") == 12
-    assert command.words("en, de,zh") == ["en", "de", "zh"]
+    assert command.word_list("en, de,zh") == ["en", "de", "zh"]
     for text in ("", "en,", ",en", "en,,de"):
         with pytest.raises(Exception, match="separated by commas"):
-            command.words(text)
+            command.word_list(text)
 
 
 def test_a_line_is_printed_as_it_is(capsys):

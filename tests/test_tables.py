@@ -4,7 +4,7 @@ import io
 
 from rich.console import Console
 
-from xmrc.scoring.matrix import PairScore, Scores
+from xmrc.scoring.gxlt import PairScore, Scores
 from xmrc.tables import gxlt_table
 
 SCORES = Scores(

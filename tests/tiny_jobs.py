@@ -17,9 +17,9 @@ from torch.nn.parallel import DistributedDataParallel
 from xmrc.data.cache import Cache
 from xmrc.data.examples import Answer, Example
 from xmrc.data.features import WindowSize
-from xmrc.data.frozen import freeze
+from xmrc.data.store import store_examples
 from xmrc.learning.job import CrossLingualSampling, TrainingJob, train_reader
-from xmrc.learning.step import Place
+from xmrc.learning.step import Worker
 from xmrc.settings import DistillSettings, ObjectiveSettings, TrainingSettings
 
 LANGUAGES = ("en", "es", "de")
@@ -57,9 +57,9 @@ def tiny_job(folder: Path, **changes: Any) -> TrainingJob:
     start = cache.build("start", "wordpiece", lambda new: tiny_checkpoint("wordpiece", new))
     job = TrainingJob(
         start=str(start),
-        train=freeze(examples, cache),
+        train=store_examples(examples, cache),
         sampling=CrossLingualSampling(LANGUAGES, "en", ntl=1),
-        select=freeze(examples, cache),
+        select=store_examples(examples, cache),
         size=WindowSize(max_length=64, max_question_tokens=24, stride=8),
         objective=ObjectiveSettings(distill=DistillSettings()),
         training=TrainingSettings(epochs=3, batch_size=6, learning_rate=1e-3),
@@ -83,7 +83,7 @@ class Recorder:
 
     folder: Path
     resume_from: Path | None = None
-    place: Place = field(default_factory=Place)
+    place: Worker = field(default_factory=Worker)
     wrap: Callable[[nn.Module], nn.Module] = lambda model: model
     reports: list[dict[str, Any]] = field(default_factory=list)
     checkpoints: list[Path | None] = field(default_factory=list)
@@ -103,7 +103,7 @@ class Recorder:
         self.checkpoints.append(kept)
 
 
-def run_job_on_worker(folder: Path, place: Place) -> Recorder:
+def run_job_on_worker(folder: Path, place: Worker) -> Recorder:
     """One worker's part of the job, in float32, from start to end."""
     kept = folder / f"worker-{place.rank}"
     kept.mkdir()

@@ -28,8 +28,8 @@ from xmrc.learning.candidates import (
 )
 from xmrc.learning.distributed import gather_from_workers, sum_over_workers
 from xmrc.learning.loop import Evaluation, Training
-from xmrc.learning.objective import Objective
-from xmrc.learning.step import Place
+from xmrc.learning.step import Worker
+from xmrc.learning.terms.objective import Objective
 from xmrc.settings import (
     CandidateSettings,
     ContrastSettings,
@@ -141,11 +141,11 @@ def tiny_training(
     setting: Setting,
     *,
     reader_seed: int = 0,
-    place: Place | None = None,
+    place: Worker | None = None,
     wrap: Callable[[nn.Module], nn.Module] = lambda model: model,
 ) -> Training:
     """A training that stands before its first step."""
-    place = place or Place()
+    place = place or Worker()
     reader = tiny_reader(setting.dropout, reader_seed).to(place.device, setting.dtype)
     pairs = tiny_windows(folder, setting.windows).pairs
     return Training(
@@ -197,19 +197,19 @@ def run_alone(folder: Path, setting: Setting, **options: Any) -> Outcome:
     return outcome_of(training, evaluations)
 
 
-def run_on_worker(folder: Path, setting: Setting, place: Place) -> Outcome:
+def run_on_worker(folder: Path, setting: Setting, place: Worker) -> Outcome:
     """One worker's part of the training, joined with the others'."""
     return run_alone(folder, setting, place=place, wrap=DistributedDataParallel)
 
 
-def sum_and_gather(place: Place) -> tuple[Tensor, Tensor, list[Any]]:
+def sum_and_gather(place: Worker) -> tuple[Tensor, Tensor, list[Any]]:
     """What all workers make of one's number and object; the number again."""
     own = torch.tensor(1.0 + place.rank)
     return sum_over_workers(own), own, gather_from_workers({"rank": place.rank})
 
 
 def on_workers(
-    folder: Path, tasks: Sequence[Callable[[Place], Any]], world_size: int
+    folder: Path, tasks: Sequence[Callable[[Worker], Any]], world_size: int
 ) -> list[list[Any]]:
     """Run each task in real processes with real collectives; results by rank, by task."""
     torch.multiprocessing.spawn(_work, (world_size, folder, tasks), nprocs=world_size)
@@ -219,11 +219,11 @@ def on_workers(
 
 
 def _work(
-    rank: int, world_size: int, folder: Path, tasks: Sequence[Callable[[Place], Any]]
+    rank: int, world_size: int, folder: Path, tasks: Sequence[Callable[[Worker], Any]]
 ) -> None:
     torch.set_num_threads(1)
     meeting = f"file://{folder / 'meeting'}"
     dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=world_size)
-    results = [task(Place(rank, world_size)) for task in tasks]
+    results = [task(Worker(rank, world_size)) for task in tasks]
     torch.save(results, folder / f"results-{rank}.pt")
     dist.destroy_process_group()

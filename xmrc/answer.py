@@ -12,13 +12,14 @@ from rich.console import Console
 from xmrc import command
 from xmrc.data.questions import check_text, read_questions
 from xmrc.errors import ResourceError, SettingsError
+from xmrc.files import check_writable
 from xmrc.learning.reader import Reader
-from xmrc.models import find_reader
-from xmrc.scoring.files import check_writable, write_answers
+from xmrc.scoring.evaluation_files import write_answers
 from xmrc.search.folder import storage_path
 from xmrc.search.progress import say
+from xmrc.tracking.readers import find_reader
 
-SHOWN = 5  # of the n best
+_SHOWN = 5  # of the n best
 
 
 def main() -> None:
@@ -66,7 +67,7 @@ def _answer_one(options: argparse.Namespace, console: Console) -> None:
         return
     say(console, f"{prediction.answer} (score {prediction.score:.2f})")
     say(console, "\n score  characters  answer")
-    for span in prediction.nbest[:SHOWN]:
+    for span in prediction.nbest[:_SHOWN]:
         place = f"{span.start}-{span.end}"
         say(console, f"{span.score:6.2f}  {place:<10}  {span.text}")
 

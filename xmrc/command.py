@@ -82,7 +82,7 @@ def count(text: str) -> int:
     return int(text)
 
 
-def words(text: str) -> list[str]:
+def word_list(text: str) -> list[str]:
     """The value of an option that lists words, separated by commas."""
     parts = [part.strip() for part in text.split(",")]
     if not all(parts):

@@ -18,33 +18,28 @@ from xmrc.data.cache import Cache
 from xmrc.data.corpora import Corpus, across_languages, load_corpus
 from xmrc.data.leakage import Footprint
 from xmrc.errors import ResourceError, SettingsError
+from xmrc.files import check_writable, replacing_folder
 from xmrc.learning.reader import Reader
-from xmrc.models import find_reader
-from xmrc.plots import gxlt_heatmap
+from xmrc.pages.heatmaps import gxlt_heatmap
 from xmrc.scoring.diagnosis import diagnose, in_words
-from xmrc.scoring.files import (
-    check_writable,
-    replacing_folder,
-    write_matrix,
-    write_predictions,
-    write_scores,
-)
-from xmrc.scoring.matrix import summarise
+from xmrc.scoring.evaluation_files import write_matrix, write_predictions, write_scores
+from xmrc.scoring.gxlt import summarise
 from xmrc.scoring.predictions import ExampleScore, Prediction, score_examples
-from xmrc.scoring.tidy import TABLES, write_tables
-from xmrc.search.final_sets import titled
+from xmrc.scoring.score_tables import TABLES, write_tables
 from xmrc.search.folder import storage_path
 from xmrc.search.progress import say
-from xmrc.settings.loading import DATA_ROOT
+from xmrc.selection.final_sets import titled
+from xmrc.settings.load import DATA_ROOT
+from xmrc.tracking.readers import find_reader
 
-SCORES, TABLE, PICTURE, PREDICTIONS = (
+_SCORES, _TABLE, _PICTURE, _PREDICTIONS = (
     "scores.json",
     "matrix.csv",
     "matrix.png",
     "predictions.jsonl",
 )
-FILES = (SCORES, TABLE, PICTURE, PREDICTIONS, *TABLES)
-WIDE = 160  # columns of a table that goes to a file or a pipe
+FILES = (_SCORES, _TABLE, _PICTURE, _PREDICTIONS, *TABLES)
+_WIDE = 160  # columns of a table that goes to a file or a pipe
 
 
 def main() -> None:
@@ -76,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
         "--data-root", type=Path, metavar="DIR", help=f"folder of the corpora [{DATA_ROOT}]"
     )
     parser.add_argument(
-        "--languages", type=command.words, metavar="en,de", help="the pairs of these [all]"
+        "--languages", type=command.word_list, metavar="en,de", help="the pairs of these [all]"
     )
     parser.add_argument(
         "--limit", type=command.count, metavar="N", help="as many question ids, of lowest hash"
@@ -156,7 +151,7 @@ def _print(
     corpus: Corpus, scored: Sequence[ExampleScore], seconds: float, out: Path | None
 ) -> None:
     console = Console()
-    console = console if console.is_terminal else Console(width=WIDE)
+    console = console if console.is_terminal else Console(width=_WIDE)
     say(console, f"{_size(corpus)} read in {seconds:.1f} s")
     if scored:
         _print_scores(scored, corpus, console)
@@ -185,12 +180,12 @@ def _write(
     label: str,
 ) -> None:
     with replacing_folder(folder, FILES) as partial:
-        write_predictions(partial / PREDICTIONS, predictions)
+        write_predictions(partial / _PREDICTIONS, predictions)
         if scored:
             scores = summarise(scored)
-            write_scores(partial / SCORES, scores)
-            write_matrix(partial / TABLE, scores)
-            gxlt_heatmap(partial / PICTURE, scores.matrix("f1"), title=title)
+            write_scores(partial / _SCORES, scores)
+            write_matrix(partial / _TABLE, scores)
+            gxlt_heatmap(partial / _PICTURE, scores.matrix("f1"), title=title)
             write_tables(partial, scored, label)
 
 

@@ -19,12 +19,14 @@ from string import ascii_uppercase
 
 from rich.console import Console
 
-from xmrc import command, difference_tables
+from xmrc import command
 from xmrc.errors import DataError, ResourceError, SettingsError
+from xmrc.files import check_writable
+from xmrc.pages import differences as difference_tables
 from xmrc.scoring.diagnosis import diagnose, in_words
-from xmrc.scoring.files import check_writable
-from xmrc.scoring.matrix import summarise
+from xmrc.scoring.gxlt import summarise
 from xmrc.scoring.predictions import ExampleScore, check_same_examples
+from xmrc.scoring.score_tables import EXAMPLES, read_examples, read_label
 from xmrc.scoring.statistics import (
     METRICS,
     RESAMPLES,
@@ -33,17 +35,16 @@ from xmrc.scoring.statistics import (
     compare_seeds,
     shown_p,
 )
-from xmrc.scoring.tidy import EXAMPLES, read_examples, read_label
-from xmrc.search.final_sets import titled
 from xmrc.search.folder import CHAMPION, storage_path
 from xmrc.search.progress import say
+from xmrc.selection.final_sets import titled
 
-RUN_ID = re.compile(r"[0-9a-f]{32}")
-WIDE = 120  # columns of a table that goes to a file or a pipe
+_RUN_ID = re.compile(r"[0-9a-f]{32}")
+_WIDE = 120  # columns of a table that goes to a file or a pipe
 
 
 @dataclass(frozen=True)
-class Side:
+class _Side:
     """One thing that is compared: a run, or the seeds of a setting, by a letter."""
 
     letter: str
@@ -54,7 +55,7 @@ def main() -> None:
     """Parse, call, print."""
     options = _parser().parse_args()
     console = Console()
-    console = console if console.is_terminal else Console(width=WIDE)
+    console = console if console.is_terminal else Console(width=_WIDE)
     if options.study is not None:
         _show_study(options, console)
         return
@@ -63,8 +64,8 @@ def main() -> None:
 
 def _show_study(options: argparse.Namespace, console: Console) -> None:
     # Drawing takes seconds to import, and comparing needs none of it.
-    from xmrc.search.findings import find_run
-    from xmrc.search.report import write_report
+    from xmrc.pages.findings import find_run
+    from xmrc.pages.page import write_report
 
     folder = find_run(storage_path(options.storage), options.study)
     if options.out is not None:
@@ -103,7 +104,7 @@ def _parser() -> argparse.ArgumentParser:
     asked.add_argument(
         "--compare",
         nargs="+",
-        type=command.words,
+        type=command.word_list,
         metavar="RUN",
         help="folders of evaluations, ids of MLflow runs, models:/NAME@ALIAS or "
         "models:/NAME/VERSION; the first is what the others are compared with; RUN,RUN,... are "
@@ -123,11 +124,11 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _read_sides(options: argparse.Namespace) -> list[Side]:
+def _read_sides(options: argparse.Namespace) -> list[_Side]:
     """The sides, each with its runs; all over the same examples."""
     _check_compared(options.compare)
     sides = [
-        Side(letter, dict(_read(name, options) for name in names))
+        _Side(letter, dict(_read(name, options) for name in names))
         for letter, names in zip(ascii_uppercase, options.compare, strict=False)
     ]
     check_same_examples({name: run for side in sides for name, run in side.runs.items()})
@@ -153,16 +154,16 @@ def _check_compared(compared: Sequence[Sequence[str]]) -> None:
         )
 
 
-Run = tuple[str, list[ExampleScore]]  # its name, with the label of its scores; the scores
+_Run = tuple[str, list[ExampleScore]]  # its name, with the label of its scores; the scores
 
 
-def _read(name: str, options: argparse.Namespace) -> Run:
+def _read(name: str, options: argparse.Namespace) -> _Run:
     folder = Path(os.path.expanduser(name))
     if folder.is_dir():
         return _read_file(name, _table_of(folder))
     if name.startswith("models:"):
         return _read_model(name, options)
-    if not RUN_ID.fullmatch(name):
+    if not _RUN_ID.fullmatch(name):
         raise SettingsError(
             "--compare: a run must be a folder, the id of a run in MLflow (32 hexadecimal digits), "
             f"models:/NAME@ALIAS or models:/NAME/VERSION; {name} is none of them"
@@ -170,12 +171,12 @@ def _read(name: str, options: argparse.Namespace) -> Run:
     return _read_run(name, name, ("", CHAMPION), options)
 
 
-def _read_file(name: str, file: Path) -> Run:
+def _read_file(name: str, file: Path) -> _Run:
     examples = read_examples(file)
     return titled(name, read_label(file)), examples
 
 
-def _read_model(name: str, options: argparse.Namespace) -> Run:
+def _read_model(name: str, options: argparse.Namespace) -> _Run:
     # MLflow takes seconds to import, and folders need none of it.
     from xmrc.tracking.artifacts import study_run
 
@@ -187,7 +188,7 @@ def _read_model(name: str, options: argparse.Namespace) -> Run:
         raise ResourceError(f"{name}: {error}") from error
 
 
-def _read_run(name: str, run_id: str, folders: Sequence[str], options: argparse.Namespace) -> Run:
+def _read_run(name: str, run_id: str, folders: Sequence[str], options: argparse.Namespace) -> _Run:
     from xmrc.tracking.artifacts import fetch_file
 
     with tempfile.TemporaryDirectory() as temporary:
@@ -212,7 +213,7 @@ def _table_of(folder: Path) -> Path:
     )
 
 
-def _compare(first: Side, other: Side) -> Comparison:
+def _compare(first: _Side, other: _Side) -> Comparison:
     one, two = list(first.runs.values()), list(other.runs.values())
     if len(one) == len(two) == 1:
         return compare_examples(one[0], two[0])
@@ -236,7 +237,7 @@ def _print_details(comparison: Comparison, first: str, second: str, console: Con
     say(console, f"Wilcoxon over the pairs of {first} and {second}, as a description: {shown}")
 
 
-def _print_gaps(side: Side, console: Console) -> None:
+def _print_gaps(side: _Side, console: Console) -> None:
     every = [one for run in side.runs.values() for one in run]
     for line in in_words(diagnose(every)):
         say(console, f"{side.letter}, {line}")

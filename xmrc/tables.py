@@ -3,7 +3,7 @@
 from rich.table import Table
 from rich.text import Text
 
-from xmrc.scoring.matrix import Scores
+from xmrc.scoring.gxlt import Scores
 
 
 def gxlt_table(scores: Scores, metric: str = "f1", title: str | None = None) -> Table:

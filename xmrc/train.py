@@ -3,8 +3,8 @@
 from rich.console import Console
 
 from xmrc import command
-from xmrc.search.study import run_study
 from xmrc.settings import load_study
+from xmrc.study import run_study
 from xmrc.tune import print_outcome
 
 

@@ -7,17 +7,17 @@ from pathlib import Path
 from rich.console import Console
 
 from xmrc import command, tables
-from xmrc.search.champion import Champion
-from xmrc.search.confirm import candidates_table, differences_table
 from xmrc.search.plan import print_plan
 from xmrc.search.progress import say, trials_table
 from xmrc.search.rehearsal import rehearsal
-from xmrc.search.study import Outcome, run_study
+from xmrc.selection.champion import Champion
+from xmrc.selection.confirmation import candidates_table, differences_table
 from xmrc.settings import DataSettings, load_study
-from xmrc.settings.loading import DATA_ROOT
-from xmrc.tracking.server import shown as shown_uri
+from xmrc.settings.load import DATA_ROOT
+from xmrc.study import Outcome, run_study
+from xmrc.tracking.server import without_credentials as shown_uri
 
-SHOWN = ("gxlt_f1", "gxlt_em", "xlt_f1", "xlt_em")  # of the final sets
+_SHOWN = ("gxlt_f1", "gxlt_em", "xlt_f1", "xlt_em")  # of the final sets
 
 
 def main() -> None:
@@ -53,15 +53,15 @@ def print_outcome(outcome: Outcome, console: Console) -> None:
         console.print(differences_table(outcome.candidates, outcome.ledger.metric))
     title = f"the champion on {outcome.select}, F1"
     console.print(tables.gxlt_table(champion.reading.scores, title=title))
-    print_comparison(outcome, console)
-    print_finals(outcome, console)
-    print_answer(champion, console)
-    print_next(outcome, console)
+    _print_comparison(outcome, console)
+    _print_finals(outcome, console)
+    _print_answer(champion, console)
+    _print_next(outcome, console)
     for missing in outcome.unwritten:
         say(console, f"not written to MLflow: {missing}")
 
 
-def print_comparison(outcome: Outcome, console: Console) -> None:
+def _print_comparison(outcome: Outcome, console: Console) -> None:
     """Base and champion, side by side, on the selection set."""
     before, after = outcome.start.metrics, outcome.champion.reading.scores.metrics
     for name in ("gxlt_f1", "xlt_f1"):
@@ -80,7 +80,7 @@ def print_comparison(outcome: Outcome, console: Console) -> None:
     say(console, f"promotion: {outcome.champion.verdict.reason}")
 
 
-def print_finals(outcome: Outcome, console: Console) -> None:
+def _print_finals(outcome: Outcome, console: Console) -> None:
     """Every final set: the champion's table, and base and champion side by side."""
     for final in outcome.finals:
         title = f"final: {final.title}"
@@ -88,13 +88,13 @@ def print_finals(outcome: Outcome, console: Console) -> None:
             table = tables.gxlt_table(final.scores["champion"], metric, f"{title}, {name}")
             console.print(table)
         before, after = (final.scores[name].metrics for name in ("base", "champion"))
-        for name in (one for one in SHOWN if one in before):
+        for name in (one for one in _SHOWN if one in before):
             gain = after[name] - before[name]
             numbers = f"base {before[name]:.1f}, champion {after[name]:.1f} ({gain:+.1f})"
             say(console, f"{title}, {name}: {numbers}")
 
 
-def print_answer(champion: Champion, console: Console) -> None:
+def _print_answer(champion: Champion, console: Console) -> None:
     """A question that was answered across languages."""
     shown = champion.shown
     asked, told = shown.question_language, shown.context_language
@@ -104,28 +104,28 @@ def print_answer(champion: Champion, console: Console) -> None:
     say(console, f"  answer:   {shown.answer} (score {shown.score:.2f})")
 
 
-def print_next(outcome: Outcome, console: Console) -> None:
+def _print_next(outcome: Outcome, console: Console) -> None:
     """The commands that a user may want now."""
     shown, data = outcome.champion.shown, outcome.study.settings.data
-    model = ["--model", outcome.champion.registered, *elsewhere(outcome)]
+    model = ["--model", outcome.champion.registered, *_elsewhere(outcome)]
     asked = ["--question", shown.question, "--context", shown.context]
     say(console, "\nnext:")
     say(console, f"  {outcome.view}")
     for command_line in (
-        ["python", "-m", "xmrc.evaluate", *model, *corpus_options(data), "--out", "evaluation"],
+        ["python", "-m", "xmrc.evaluate", *model, *_corpus_options(data), "--out", "evaluation"],
         ["python", "-m", "xmrc.answer", *model, *asked],
     ):
         say(console, f"  {shlex.join(command_line)}")
 
 
-def elsewhere(outcome: Outcome) -> list[str]:
+def _elsewhere(outcome: Outcome) -> list[str]:
     """What the next command must be told where storage and tracking are not the default ones."""
     root, uri = outcome.folder.parents[1], outcome.study.tracking.uri
     storage = [] if root == Path.cwd() / "runs" else ["--storage", str(root)]
     return storage + ([] if uri is None else ["--tracking-uri", shown_uri(uri)])
 
 
-def corpus_options(data: DataSettings) -> list[str]:
+def _corpus_options(data: DataSettings) -> list[str]:
     """The corpus that selected, and its folder where the environment does not name it."""
     known = data.root is None or str(data.root) == os.environ.get(DATA_ROOT)
     return ["--corpus", data.select, *([] if known else ["--data-root", str(data.root)])]

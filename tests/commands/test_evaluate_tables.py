@@ -8,9 +8,9 @@ from checkpoints import tiny_checkpoint
 
 from xmrc import evaluate
 from xmrc.data.corpora import across_languages, load_corpus
-from xmrc.scoring.files import read_scores
-from xmrc.scoring.matrix import summarise
-from xmrc.scoring.tidy import TABLES, read_examples
+from xmrc.scoring.evaluation_files import read_scores
+from xmrc.scoring.gxlt import summarise
+from xmrc.scoring.score_tables import TABLES, read_examples
 
 
 def test_an_evaluation_has_its_tables_and_a_diagnosis(

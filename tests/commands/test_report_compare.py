@@ -10,7 +10,7 @@ from mlflow import MlflowClient
 
 from xmrc import command, report
 from xmrc.scoring.predictions import ExampleScore
-from xmrc.scoring.tidy import write_tables
+from xmrc.scoring.score_tables import write_tables
 
 
 def write_run(folder, *, mean=0.5, seed=0, ids=60, languages=("en", "de"), label=""):

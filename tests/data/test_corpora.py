@@ -12,7 +12,7 @@ import pytest
 
 from xmrc.data.catalogue import CATALOGUE
 from xmrc.data.corpora import Corpus, load_corpus
-from xmrc.data.languages import languages_of
+from xmrc.data.languages import languages_of_file
 from xmrc.errors import DataError
 
 MLQA = ("en", "es", "de", "ar", "vi", "hi", "zh")
@@ -222,7 +222,7 @@ def test_refuses_a_limit_below_one() -> None:
     ],
 )
 def test_finds_the_languages_in_a_files_name(file: str, languages: tuple[str, str]) -> None:
-    assert languages_of(file) == languages
+    assert languages_of_file(file) == languages
 
 
 @pytest.mark.parametrize(
@@ -231,7 +231,7 @@ def test_finds_the_languages_in_a_files_name(file: str, languages: tuple[str, st
 )
 def test_refuses_a_name_that_does_not_state_one_language(file: str, stated: str) -> None:
     with pytest.raises(DataError) as caught:
-        languages_of(file)
+        languages_of_file(file)
     assert f"it states {stated}: write {file}:de" in str(caught.value)
 
 

@@ -9,12 +9,12 @@ from collections import Counter, defaultdict
 
 import pytest
 
-from xmrc.data.demo import LANGUAGES, SIZES, demo_examples, stories
-from xmrc.data.demo_wording import Fact, Person, question, statement, tables
+from xmrc.data.demo.corpus import DEMO_LANGUAGES, DEMO_SIZES, demo_examples, stories
+from xmrc.data.demo.wording import Fact, Person, question, statement, tables
 from xmrc.data.examples import Example
 from xmrc.errors import DataError
 
-CORPUS = {split: demo_examples(split) for split in SIZES}
+CORPUS = {split: demo_examples(split) for split in DEMO_SIZES}
 DEV = CORPUS["dev"]
 
 MAN = Person(("Anton", "أنطون", "एंटोन", "安东"), ("Silva", "سيلفا", "सिल्वा", "席尔瓦"), 0)
@@ -42,16 +42,16 @@ def by_id(examples: list[Example]) -> dict[str, dict[str, Example]]:
     return table
 
 
-@pytest.mark.parametrize("split", SIZES)
+@pytest.mark.parametrize("split", DEMO_SIZES)
 def test_every_question_is_in_every_language(split: str) -> None:
     questions = by_id(CORPUS[split])
-    assert list(questions) == [f"demo-{split}-{number:05d}" for number in range(SIZES[split])]
-    assert all(tuple(languages) == LANGUAGES for languages in questions.values())
-    assert len(CORPUS[split]) == SIZES[split] * len(LANGUAGES)
+    assert list(questions) == [f"demo-{split}-{number:05d}" for number in range(DEMO_SIZES[split])]
+    assert all(tuple(languages) == DEMO_LANGUAGES for languages in questions.values())
+    assert len(CORPUS[split]) == DEMO_SIZES[split] * len(DEMO_LANGUAGES)
     assert all(one.question_language == one.context_language for one in CORPUS[split])
 
 
-@pytest.mark.parametrize("split", SIZES)
+@pytest.mark.parametrize("split", DEMO_SIZES)
 def test_answers_stand_at_their_offsets_as_whole_words(split: str) -> None:
     for example in CORPUS[split]:
         (answer,) = example.answers
@@ -68,7 +68,7 @@ def test_the_answer_is_the_same_fact_in_every_language() -> None:
     """Numbers are equal in all languages, and words translate one to one for each gender."""
     translations: dict[str, set[tuple[str, ...]]] = defaultdict(set)
     for languages in by_id(CORPUS["train"]).values():
-        answers = tuple(languages[language].answers[0].text for language in LANGUAGES)
+        answers = tuple(languages[language].answers[0].text for language in DEMO_LANGUAGES)
         if answers[0].isdigit():
             assert len(set(answers)) == 1
         else:
@@ -91,7 +91,7 @@ def test_question_n_depends_on_split_seed_and_n_alone() -> None:
 
 
 def test_no_name_is_in_two_splits_in_any_script() -> None:
-    seen: Counter[str] = Counter(name for split in SIZES for name in names_of(split))
+    seen: Counter[str] = Counter(name for split in DEMO_SIZES for name in names_of(split))
     assert max(seen.values()) == 1
     told_in = {
         split: {
@@ -100,14 +100,14 @@ def test_no_name_is_in_two_splits_in_any_script() -> None:
             for fact in story.facts
             for name in (*fact.person.first, *fact.person.family)
         }
-        for split in SIZES
+        for split in DEMO_SIZES
     }
-    assert all(told_in[split] <= set(names_of(split)) for split in SIZES)
+    assert all(told_in[split] <= set(names_of(split)) for split in DEMO_SIZES)
 
 
 def digest_under(hash_seed: str) -> str:
     program = (
-        "import hashlib; from xmrc.data.demo import demo_examples; "
+        "import hashlib; from xmrc.data.demo.corpus import demo_examples; "
         "print(hashlib.sha256(repr(demo_examples('dev', seed=4)).encode()).hexdigest())"
     )
     environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
@@ -145,7 +145,7 @@ def test_chinese_has_no_spaces() -> None:
     assert not any(" " in one.context + one.question for one in DEV if one.context_language == "zh")
 
 
-@pytest.mark.parametrize("split", SIZES)
+@pytest.mark.parametrize("split", DEMO_SIZES)
 def test_each_story_has_distractors_of_the_same_relation_and_of_the_same_kind(split: str) -> None:
     for story in stories(split, 0, 200):
         gold = story.facts[story.asked]

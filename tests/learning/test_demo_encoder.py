@@ -18,12 +18,12 @@ from transformers import (
     BertForQuestionAnswering,
 )
 
-from xmrc.data.demo import DEMO_ENCODER, SIZES, demo_examples, draw_story
-from xmrc.data.demo_wording import tables
-from xmrc.learning import demo_tasks
-from xmrc.learning.demo_encoder import Recipe, build_model, write_encoder
-from xmrc.learning.demo_tasks import IGNORED, Pairs
-from xmrc.learning.demo_tokenizer import demo_tokenizer
+from xmrc.data.demo.corpus import DEMO_ENCODER, DEMO_SIZES, demo_examples, draw_story
+from xmrc.data.demo.wording import tables
+from xmrc.learning.demo import tasks as demo_tasks
+from xmrc.learning.demo.encoder import Recipe, build_model, write_encoder
+from xmrc.learning.demo.tasks import IGNORED, StoryPairs
+from xmrc.learning.demo.tokenizer import demo_tokenizer
 
 TEXTS = {
     "en": "Where does Zbigniew O'Hara live? In flat 4077!",
@@ -96,9 +96,9 @@ def test_its_tokenizer_is_the_one_that_the_corpus_gives_today(tokenizer) -> None
     assert json.loads(demo_tokenizer(128).backend_tokenizer.to_str()) == shipped
 
 
-@pytest.mark.parametrize("split", SIZES)
+@pytest.mark.parametrize("split", DEMO_SIZES)
 def test_the_corpus_has_no_unknown_token_and_fits_the_positions(tokenizer, split: str) -> None:
-    examples = demo_examples(split, size=min(200, SIZES[split]))
+    examples = demo_examples(split, size=min(200, DEMO_SIZES[split]))
     pairs = [(one.question, one.context) for one in examples]
     for ids in tokenizer(pairs).input_ids:
         assert tokenizer.unk_token_id not in ids
@@ -179,7 +179,7 @@ def test_tokens_within_a_span_are_those_of_the_second_text() -> None:
     tokenizer = demo_tokenizer(128)
     texts = ("Clara lives in Rome.", "Clara lives in Rome. Anton lives in Oslo.")
     start = texts[1].index("Oslo")
-    pairs = Pairs([texts, ("Who?", "Oslo")], tokenizer)
+    pairs = StoryPairs([texts, ("Who?", "Oslo")], tokenizer)
     within_BL = pairs.tokens_within([(start, start + 4), (0, 4)])
     assert [
         tokenizer.convert_ids_to_tokens(ids[held])
@@ -189,7 +189,9 @@ def test_tokens_within_a_span_are_those_of_the_second_text() -> None:
 
 def test_words_are_masked_whole_and_only_they_are_labelled() -> None:
     tokenizer = demo_tokenizer(128)
-    pairs = Pairs([("Ramona Novak lives in Rome.", "Ramona Novak wohnt in Rom.")] * 50, tokenizer)
+    pairs = StoryPairs(
+        [("Ramona Novak lives in Rome.", "Ramona Novak wohnt in Rom.")] * 50, tokenizer
+    )
     ids_BL, labels_BL = demo_tasks._mask_words(pairs, tokenizer, Random(0))
     labelled_BL = labels_BL != IGNORED
     assert (labels_BL[labelled_BL] == pairs.ids_BL[labelled_BL]).all()
@@ -227,7 +229,7 @@ def test_the_same_recipe_gives_the_same_encoder(tmp_path: Path) -> None:
 
 
 def test_the_command_writes_an_encoder(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "xmrc.learning.demo_encoder", "--out", str(tmp_path / "new")]
+    command = [sys.executable, "-m", "xmrc.learning.demo.encoder", "--out", str(tmp_path / "new")]
     subprocess.run([*command, "--seed", "3", "--steps", "2"], check=True, capture_output=True)
     assert AutoModelForQuestionAnswering.from_pretrained(tmp_path / "new").config.hidden_size == 64
     assert isinstance(AutoTokenizer.from_pretrained(tmp_path / "new").backend_tokenizer, Tokenizer)

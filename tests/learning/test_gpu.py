@@ -25,13 +25,13 @@ from transformers import AutoModelForQuestionAnswering, masking_utils
 from xmrc.learning.job import MODEL
 from xmrc.learning.model import load_model
 from xmrc.learning.prediction import predict
-from xmrc.learning.step import Place, random_state, set_random_state
+from xmrc.learning.step import Worker, random_state, set_random_state
 from xmrc.scoring.spans import best_spans
 from xmrc.settings import ObjectiveSettings, TrainingSettings
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 
-GPU = Place(device=torch.device("cuda"))
+GPU = Worker(device=torch.device("cuda"))
 EXACT = TrainingSettings(epochs=2, batch_size=8, learning_rate=1e-2, precision="fp32")
 OBJECTIVES = {
     "joint": JOINT,

@@ -14,17 +14,17 @@ from transformers import AutoModelForQuestionAnswering, AutoTokenizer
 
 from xmrc.data.cache import Cache
 from xmrc.data.examples import Example
-from xmrc.data.frozen import thaw
 from xmrc.data.leakage import Footprint
+from xmrc.data.store import load_examples
 from xmrc.errors import SettingsError
+from xmrc.files import SIZES
 from xmrc.learning.candidates import CandidateStore, window_codes
-from xmrc.learning.evaluation import ReadingJob, predictions_from, read_share
 from xmrc.learning.history import HISTORY, OBSERVED
 from xmrc.learning.job import MODEL, STATE, CrossLingualSampling, training_windows
 from xmrc.learning.model import load_tokenizer
 from xmrc.learning.reader import read_size
-from xmrc.learning.whole import SIZES
-from xmrc.scoring.matrix import score
+from xmrc.learning.reading import ReadingJob, predictions_from, read_share
+from xmrc.scoring.gxlt import score
 from xmrc.scoring.metrics import exact_match, f1
 from xmrc.settings import CandidateSettings, ObjectiveSettings
 
@@ -167,7 +167,7 @@ def test_the_watched_answers_are_the_first_of_those_that_are_predicted(
         for each in whole.reports  # to watch changes nothing
     ]
     assert job.select is not None
-    examples = thaw(job.select)
+    examples = load_examples(job.select)
     for number, checkpoint in enumerate(recorder.checkpoints):
         assert checkpoint is not None
         reading = ReadingJob(
@@ -225,7 +225,7 @@ def test_pairs_are_sampled_over_languages(ntl: int, folder: Path) -> None:
 
 def test_without_sampling_the_examples_are_taken_as_they_are(folder: Path) -> None:
     job = tiny_job(folder, sampling=None)
-    assert list(windows_of_job(folder, sampling=None).examples) == thaw(job.train)
+    assert list(windows_of_job(folder, sampling=None).examples) == load_examples(job.train)
 
 
 def test_the_seed_draws_the_languages(folder: Path) -> None:
@@ -309,7 +309,7 @@ def test_a_checkpoint_is_the_reader_whose_scores_were_reported(
 ) -> None:
     job = tiny_job(folder)
     assert job.select is not None
-    examples = thaw(job.select)
+    examples = load_examples(job.select)
     for checkpoint, metrics in zip(whole.checkpoints, whole.reports, strict=True):
         assert checkpoint is not None
         model = str(checkpoint / MODEL)

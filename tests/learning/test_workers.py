@@ -34,7 +34,7 @@ from tiny_training import (
 from torch import nn
 
 from xmrc.data.batches import epoch_batches, micro_batches, shard
-from xmrc.learning.step import Place
+from xmrc.learning.step import Worker
 from xmrc.settings import DistillSettings, ObjectiveSettings, TrainingSettings
 
 EVERY_STEP = 1 / 3  # of an epoch
@@ -161,7 +161,7 @@ def test_other_noise_on_each_worker(folder: Path) -> None:
 
     once = replace(setting("ce"), evaluate_every=float(TRAINING.epochs))
     for rank in (0, 1):
-        tiny_training(folder, once, place=Place(rank, 2)).fit(validate, [].append)
+        tiny_training(folder, once, place=Worker(rank, 2)).fit(validate, [].append)
     assert draws[0] != draws[1]
 
 
@@ -173,7 +173,7 @@ def test_sums_and_lists_are_over_all_workers_and_alone_the_worker_itself(
         assert total.item() == 1.0 + 2.0
         assert everybody == [{"rank": 0}, {"rank": 1}]
     assert [of_rank[-2][1].item() for of_rank in results] == [1.0, 2.0]  # the part stays a part
-    total, own, everybody = sum_and_gather(Place())
+    total, own, everybody = sum_and_gather(Worker())
     assert total.item() == own.item() == 1.0
     assert everybody == [{"rank": 0}]
 

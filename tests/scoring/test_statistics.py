@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from xmrc.errors import DataError
-from xmrc.scoring.matrix import PairScore, Scores, summarise
+from xmrc.scoring.gxlt import PairScore, Scores, summarise
 from xmrc.scoring.predictions import ExampleScore
 from xmrc.scoring.statistics import compare_examples, compare_seeds, holm
 

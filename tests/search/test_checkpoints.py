@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from xmrc.learning.whole import seal
+from xmrc.files import seal
 from xmrc.search.checkpoints import TrialFolders
 
 

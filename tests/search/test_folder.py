@@ -6,15 +6,9 @@ from pathlib import Path
 import pytest
 
 from xmrc.errors import ResourceError, SettingsError
+from xmrc.files import write_whole
 from xmrc.search import folder
-from xmrc.search.folder import (
-    StudyFolder,
-    latest_folder,
-    new_folder,
-    storage_path,
-    storage_root,
-    write_whole,
-)
+from xmrc.search.folder import StudyFolder, latest_folder, new_folder, storage_path, storage_root
 from xmrc.settings import Study, load_study
 
 YAML = """

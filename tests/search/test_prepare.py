@@ -9,9 +9,9 @@ import pytest
 from checkpoints import tiny_checkpoint
 
 from xmrc.data.cache import Cache
-from xmrc.data.frozen import thaw
+from xmrc.data.demo.corpus import DEMO_ENCODER
+from xmrc.data.store import load_examples
 from xmrc.errors import DataError, SettingsError
-from xmrc.learning.model import DEMO_ENCODER
 from xmrc.search.base import check_given_base
 from xmrc.search.corpora import study_corpora
 from xmrc.search.prepare import (
@@ -81,9 +81,9 @@ def test_corpora_are_frozen_once_and_found_again(load, cache):
     first, again = prepared(study, cache), prepared(study, cache)
     assert first == again
     corpora = study_corpora(study)
-    assert thaw(first.select) == list(corpora.select.examples)
-    assert thaw(first.base) == list(corpora.base.examples)
-    assert {(e.question_language, e.context_language) for e in thaw(first.train)} == {
+    assert load_examples(first.select) == list(corpora.select.examples)
+    assert load_examples(first.base) == list(corpora.base.examples)
+    assert {(e.question_language, e.context_language) for e in load_examples(first.train)} == {
         ("en", "en"),
         ("es", "es"),
     }

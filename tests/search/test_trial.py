@@ -20,9 +20,9 @@ from xmrc.search.observed import read_table
 from xmrc.search.prepare import prepare
 from xmrc.search.resources import cluster_nodes, fit_trials
 from xmrc.search.run import Run
-from xmrc.search.study import begin
 from xmrc.search.trials import Jobs, search_trials
 from xmrc.settings import load_study
+from xmrc.study import begin
 from xmrc.tracking.tracker import Tracker
 
 RATE = "training.learning_rate"

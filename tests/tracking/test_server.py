@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from xmrc.errors import ResourceError
-from xmrc.tracking.server import artifact_root, patience, shown, tracking_uri
+from xmrc.tracking.server import artifact_root, patience, tracking_uri, without_credentials
 from xmrc.tracking.tracker import Tracker
 
 
@@ -130,4 +130,4 @@ def test_patience_ends_and_keeps_what_the_user_set(monkeypatch: pytest.MonkeyPat
     ],
 )
 def test_credentials_are_not_shown(text: str, clean: str) -> None:
-    assert shown(text) == clean
+    assert without_credentials(text) == clean

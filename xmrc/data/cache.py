@@ -19,7 +19,7 @@ from filelock import FileLock
 
 from xmrc.errors import ResourceError
 
-STORAGE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+_STORAGE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 class Cache:
@@ -88,7 +88,7 @@ def _write_and_rename(target: Path, write: Callable[[Path], None]) -> None:
     except OSError as error:
         if target.exists():  # another machine was first
             return
-        if error.errno in STORAGE_ERRORS or not partial.exists():
+        if error.errno in _STORAGE_ERRORS or not partial.exists():
             raise _unwritable(target.parent, error) from error
         raise
     finally:

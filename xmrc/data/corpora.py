@@ -15,11 +15,11 @@ from functools import partial
 from pathlib import Path
 
 from xmrc.data.alignment import every_pair
-from xmrc.data.catalogue import CATALOGUE, EVERY, Entry, Pair, held_in, layout_path
-from xmrc.data.demo import demo_examples
-from xmrc.data.examples import Example, astray_ids, read_squad
+from xmrc.data.catalogue import CATALOGUE, EVERY, Entry, held_in, layout_path
+from xmrc.data.demo.corpus import demo_examples
+from xmrc.data.examples import Example, LanguagePair, astray_ids, read_squad
 from xmrc.data.hub import HubSource, read_hub
-from xmrc.data.languages import language_of_id, languages_of, split_explicit
+from xmrc.data.languages import language_of_id, languages_of_file, split_explicit
 from xmrc.errors import DataError
 
 
@@ -103,7 +103,7 @@ def _read_entry(
     if entry.generated:
         return demo_examples(entry.generated, [language for language, _ in wanted])
     assert entry.hub, name
-    read: Callable[[Pair], list[Example]]
+    read: Callable[[LanguagePair], list[Example]]
     if files := _local_files(entry, root):
         held, read = list(files), partial(_read_file, files, entry.unique_ids, strict)
     else:
@@ -114,7 +114,7 @@ def _read_entry(
     return [each for pair in _select(name, held, languages, entry.pairs) for each in read(pair)]
 
 
-def _local_files(entry: Entry, root: Path | None) -> dict[Pair, Path]:
+def _local_files(entry: Entry, root: Path | None) -> dict[LanguagePair, Path]:
     """The file of each language pair, in the first layout that is there; none if none is."""
     if root is None:
         return {}
@@ -141,14 +141,14 @@ def _without_astray(corpus: Corpus) -> Corpus:
 
 
 def _read_file(
-    files: Mapping[Pair, Path], unique_ids: bool, strict: bool, pair: Pair
+    files: Mapping[LanguagePair, Path], unique_ids: bool, strict: bool, pair: LanguagePair
 ) -> list[Example]:
     # ids that are numbered anew would no longer tell their languages
     return read_squad(files[pair], *pair, unique_ids=unique_ids or pair == EVERY, strict=strict)
 
 
 def _read_hub(
-    name: str, source: HubSource, root: Path | None, strict: bool, pair: Pair
+    name: str, source: HubSource, root: Path | None, strict: bool, pair: LanguagePair
 ) -> list[Example]:
     try:
         return read_hub(source, *pair, strict=strict)
@@ -179,7 +179,7 @@ def _read_paths(name: str, languages: Sequence[str] | None, strict: bool) -> Cor
     return Corpus(name, examples, parallel, licence="not stated")
 
 
-def _path_files(name: str) -> list[tuple[Pair, Path]]:
+def _path_files(name: str) -> list[tuple[LanguagePair, Path]]:
     pattern, explicit = split_explicit(name)
     if not (pattern.endswith(".json") or glob.has_magic(pattern)):
         nearest = difflib.get_close_matches(name, CATALOGUE, n=1, cutoff=0.0)[0]
@@ -191,12 +191,15 @@ def _path_files(name: str) -> list[tuple[Pair, Path]]:
     paths = [path] if path.is_file() else sorted(map(Path, glob.glob(str(path), recursive=True)))
     if not paths:
         raise DataError(f"corpus {name!r}: no file matches {path.absolute()}")
-    return [(explicit or languages_of(path.name), path) for path in paths]
+    return [(explicit or languages_of_file(path.name), path) for path in paths]
 
 
 def _select(
-    name: str, held: Sequence[Pair], languages: Sequence[str] | None, whole: Sequence[Pair] = ()
-) -> list[Pair]:
+    name: str,
+    held: Sequence[LanguagePair],
+    languages: Sequence[str] | None,
+    whole: Sequence[LanguagePair] = (),
+) -> list[LanguagePair]:
     """The pairs of `languages`; DataError if one, or one of the `whole` corpus, is not held."""
     if languages is None:
         return list(held)

@@ -15,7 +15,8 @@ from typing import Any
 from xmrc.errors import DataError
 
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")  # JSON can write half of a character
-JSON_NAMES = {dict: "an object", list: "a list", str: "a string", int: "a whole number"}
+LanguagePair = tuple[str, str]  # of the question, of the context
+_JSON_NAMES = {dict: "an object", list: "a list", str: "a string", int: "a whole number"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +183,7 @@ def _field(parent: Any, key: str, kind: type, at: str) -> Any:
         raise _NotSquadError(f"{_join(at, key)} is missing")
     if type(parent[key]) is not kind:  # `type`, as True is an int to isinstance
         raise _NotSquadError(
-            f"{_join(at, key)} must be {JSON_NAMES[kind]}, not {_shown(parent[key])}"
+            f"{_join(at, key)} must be {_JSON_NAMES[kind]}, not {_shown(parent[key])}"
         )
     if kind is str and _LONE_SURROGATE.search(parent[key]):
         raise _NotSquadError(f"{_join(at, key)} must be valid Unicode, not {parent[key][:40]!a}")

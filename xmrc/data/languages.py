@@ -50,25 +50,25 @@ LANGUAGES = {
     "yo": "yoruba",
     "zh": "chinese",
 }
-CODES = {name: code for code, name in LANGUAGES.items()}
+_CODES = {name: code for code, name in LANGUAGES.items()}
 
-EXPLICIT = re.compile(r"(?P<path>.+):(?P<question>[a-z]{2,3})(?:-(?P<context>[a-z]{2,3}))?")
-MLQA_NAME = re.compile(
+_EXPLICIT = re.compile(r"(?P<path>.+):(?P<question>[a-z]{2,3})(?:-(?P<context>[a-z]{2,3}))?")
+_MLQA_NAME = re.compile(
     r"context-(?P<context>[a-z]{2,3})-question-(?P<question>[a-z]{2,3})(?![a-z])"
 )
-TRANSLATION = re.compile(rf"(?<![a-z])(?:{'|'.join(LANGUAGES)})-({'|'.join(LANGUAGES)})(?![a-z])")
+_TRANSLATION = re.compile(rf"(?<![a-z])(?:{'|'.join(LANGUAGES)})-({'|'.join(LANGUAGES)})(?![a-z])")
 
 
 def split_explicit(name: str) -> tuple[str, tuple[str, str] | None]:
     """Split "qa.json:de" or "qa.json:en-de" (question-context) into the path and the languages."""
-    match = EXPLICIT.fullmatch(name)
+    match = _EXPLICIT.fullmatch(name)
     if match is None:
         return name, None
     question = match["question"]
     return match["path"], (question, match["context"] or question)
 
 
-def languages_of(file_name: str) -> tuple[str, str]:
+def languages_of_file(file_name: str) -> tuple[str, str]:
     """The (question, context) languages that a file's name states.
 
     By the first rule that fits: MLQA's context-de-question-en; a translation's en-de, whose target
@@ -76,10 +76,10 @@ def languages_of(file_name: str) -> tuple[str, str]:
     tydiqa-goldp-dev-korean.json). DataError if there is none, or more than one.
     """
     name = file_name.lower()
-    if match := MLQA_NAME.search(name):
+    if match := _MLQA_NAME.search(name):
         return match["question"], match["context"]
-    words = TRANSLATION.findall(name) or re.split(r"[^a-z]+", name)
-    found = [CODES.get(word, word) for word in words if word in LANGUAGES or word in CODES]
+    words = _TRANSLATION.findall(name) or re.split(r"[^a-z]+", name)
+    found = [_CODES.get(word, word) for word in words if word in LANGUAGES or word in _CODES]
     if len(set(found)) != 1:
         raise DataError(
             f"{file_name}: the name must state one language, as qa.de.json does; it states "
@@ -92,9 +92,9 @@ def languages_of(file_name: str) -> tuple[str, str]:
 def language_of_id(question_id: str, source: str) -> str:
     """The language that begins a TyDiQA question id, such as "korean-3543942044825767374-0"."""
     name = question_id.partition("-")[0]
-    if name not in CODES:
+    if name not in _CODES:
         raise DataError(
             f"{source}: a question id must begin with its language, as korean-354-0 does, "
             f"not {question_id!r}"
         )
-    return CODES[name]
+    return _CODES[name]

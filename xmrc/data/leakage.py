@@ -19,8 +19,8 @@ from xmrc.errors import DataError
 
 SHARED_PARAGRAPHS = "shared paragraphs"  # trained on in other languages
 OVERLAP = "overlaps training"  # and was allowed to
-FOOTPRINT = "trained_on.json"  # beside the weights
-SHOWN = 3  # overlapping questions that an error names
+_FOOTPRINT = "trained_on.json"  # beside the weights
+_SHOWN = 3  # overlapping questions that an error names
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Footprint:
     @classmethod
     def read(cls, folder: Path) -> "Footprint":
         """That of the reader in a folder; empty where it does not say. DataError: not ours."""
-        file = folder / FOOTPRINT
+        file = folder / _FOOTPRINT
         if not file.is_file():
             return cls()
         try:
@@ -78,7 +78,7 @@ class Footprint:
         """Beside the weights of a reader."""
         hashes = {"ids": _packed(self.ids), "contexts": _packed(self.contexts)}
         text = json.dumps({**hashes, "languages": sorted(self.languages)})
-        (folder / FOOTPRINT).write_text(text, encoding="utf-8")
+        (folder / _FOOTPRINT).write_text(text, encoding="utf-8")
 
     def __or__(self, other: "Footprint") -> "Footprint":
         return Footprint(
@@ -144,7 +144,7 @@ def check_unseen(select: ScoredSet, unseen: Sequence[ScoredSet], *, allow_overla
     for one in unseen:
         shared = sorted({each.id for each in one.examples} & seen)
         if shared and not allow_overlap:
-            shown = ", ".join(map(repr, shared[:SHOWN]))
+            shown = ", ".join(map(repr, shared[:_SHOWN]))
             raise DataError(
                 f"{one.key}: {one.corpus} must share no question id with {select.corpus} "
                 f"({select.key}), by which the search selects: {len(shared)} ids do, such as "
@@ -229,7 +229,7 @@ def _refusal(one: ScoredSet, corpus: str, trained: Footprint) -> str:
     shown = ", ".join(
         f"{each.id!r} ({each.question_language}-{each.context_language}, "
         f"the same {'question id' if trained.has_id_of(each) else 'context'})"
-        for each in list(first.values())[:SHOWN]
+        for each in list(first.values())[:_SHOWN]
     )
     return (
         f"{one.key}: {one.corpus} must share no question id and no context with {corpus}, which is "

@@ -1,4 +1,4 @@
-"""Questions that somebody asks. In: a file of JSON lines. Out: `Question`s, or an exact error."""
+"""Questions that somebody asks. In: a file of JSON lines. Out: `_Question`s, or an exact error."""
 
 import json
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from xmrc.errors import DataError
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class _Question:
     """A question over a context; `label` is what its line says to know it by: an id, or nothing."""
 
     question: str
@@ -17,7 +17,7 @@ class Question:
     label: dict[str, Any]
 
 
-def read_questions(path: Path) -> list[Question]:
+def read_questions(path: Path) -> list[_Question]:
     """Read a file with a JSON object a line: `question`, `context` and, if wanted, `id`.
 
     Blank lines are passed over. Raises DataError (file, line, rule, value): the file is missing or
@@ -52,7 +52,7 @@ def check_text(text: Any, place: str) -> str:
     return text
 
 
-def _question(line: bytes, place: str) -> Question:
+def _question(line: bytes, place: str) -> _Question:
     try:
         record = json.loads(line)  # bytes: UTF-8, with or without a byte order mark
     except json.JSONDecodeError as error:
@@ -69,4 +69,4 @@ def _question(line: bytes, place: str) -> Question:
             raise DataError(f"{place}: {key!r} is missing; the line has {', '.join(record)}")
         check_text(record[key], f"{place}: {key!r}")
     label = {"id": record["id"]} if "id" in record else {}
-    return Question(record["question"], record["context"], label)
+    return _Question(record["question"], record["context"], label)

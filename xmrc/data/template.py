@@ -16,7 +16,7 @@ from transformers import PreTrainedTokenizerBase
 from xmrc.data.tokenized import fast_backend
 from xmrc.errors import SettingsError
 
-PROBE = "text"  # a text that is one token
+_PROBE = "text"  # a text that is one token
 
 
 @dataclass(frozen=True)
@@ -50,9 +50,9 @@ class PairTemplate:
 
 def pair_template(tokenizer: PreTrainedTokenizerBase) -> PairTemplate:
     """The template of this tokenizer. Raises DataError for one that is not fast."""
-    probe = Tokenizer(WordLevel({PROBE: 0}, unk_token=PROBE))
+    probe = Tokenizer(WordLevel({_PROBE: 0}, unk_token=_PROBE))
     probe.post_processor = fast_backend(tokenizer).post_processor
-    pair = probe.encode(PROBE, PROBE)
+    pair = probe.encode(_PROBE, _PROBE)
     question, context = pair.sequence_ids.index(0), pair.sequence_ids.index(1)
     assert question < context, "a tokenizer that puts the second text first"
     pad_id = tokenizer.pad_token_id or 0  # padding is masked: any id will do where there is none

@@ -17,9 +17,9 @@ from transformers import PreTrainedTokenizerBase
 from xmrc.data.cache import Cache, content_hash
 from xmrc.errors import DataError
 
-FORMAT = "tokenised texts, 1"  # part of the content hash: count up when the file changes
-FILE = "tokens.arrow"
-CHUNK = 2048  # texts handed to the tokenizer's threads at a time
+_FORMAT = "tokenised texts, 1"  # part of the content hash: count up when the file changes
+_FILE = "tokens.arrow"
+_CHUNK = 2048  # texts handed to the tokenizer's threads at a time
 
 
 class TokenizedTexts:
@@ -81,14 +81,14 @@ def tokenize_texts(
     distinct = sorted(set(texts))
     _refuse_lone_surrogates(distinct)
     key = content_hash(
-        FORMAT,
+        _FORMAT,
         tokenizers.__version__,
         backend.to_str(),
         {"split_special_tokens": backend.encode_special_tokens},
         distinct,
     )
-    folder = cache.build("tokens", key, lambda new: _write(new / FILE, distinct, backend))
-    return TokenizedTexts(folder / FILE, distinct)
+    folder = cache.build("tokens", key, lambda new: _write(new / _FILE, distinct, backend))
+    return TokenizedTexts(folder / _FILE, distinct)
 
 
 def fast_backend(tokenizer: PreTrainedTokenizerBase) -> tokenizers.Tokenizer:
@@ -147,7 +147,7 @@ def _tokens(
 
 def _chunks(texts: Sequence[str]) -> Iterator[list[str]]:
     remaining = iter(texts)
-    while chunk := list(islice(remaining, CHUNK)):
+    while chunk := list(islice(remaining, _CHUNK)):
         yield chunk
 
 

@@ -18,9 +18,9 @@ from xmrc.data.features import ABSENT, Batch, Windows
 from xmrc.learning.prediction import read_tables
 
 FORMAT = "candidates, 1"  # part of the content hash: counted up when the files change
-CODES, SPANS = "codes.npy", "spans.npy"
+_CODES, _SPANS = "codes.npy", "spans.npy"
 
-Mine = Callable[[np.ndarray], np.ndarray]  # rows of windows to spans (rows, K, 2)
+_Mine = Callable[[np.ndarray], np.ndarray]  # rows of windows to spans (rows, K, 2)
 
 
 def window_codes(windows: Windows) -> np.ndarray:
@@ -63,7 +63,7 @@ class CandidateStore:
         _, first = np.unique(codes_N[absent_M], return_index=True)
         return absent_M[np.sort(first)]
 
-    def add(self, codes_N: np.ndarray, size: int, mine: Mine) -> None:
+    def add(self, codes_N: np.ndarray, size: int, mine: _Mine) -> None:
         """Mine the windows that are missing, and no other, into a part of their own."""
         rows = self.missing(codes_N, size)
         if len(rows) == 0:
@@ -71,19 +71,19 @@ class CandidateStore:
         rows = rows[np.argsort(codes_N[rows])]
 
         def write(folder: Path) -> None:
-            np.save(folder / CODES, codes_N[rows])
-            np.save(folder / SPANS, mine(rows))
+            np.save(folder / _CODES, codes_N[rows])
+            np.save(folder / _SPANS, mine(rows))
 
         part = content_hash(FORMAT, size, codes_N[rows].tobytes())
         self.cache.build(self._kind, part, write)
 
-    def open(self, codes_N: np.ndarray, size: int) -> "Candidates":
+    def open(self, codes_N: np.ndarray, size: int) -> "_Candidates":
         """The spans of windows that were all mined, mapped, not read."""
         parts = self._parts(size)
         part_N, row_N = self._places(parts, codes_N)
         assert not np.any(part_N == ABSENT), "Z is mined before any training needs it"
-        spans = [np.load(part / SPANS, mmap_mode="r") for part in parts]
-        return Candidates(spans, part_N, row_N, size)
+        spans = [np.load(part / _SPANS, mmap_mode="r") for part in parts]
+        return _Candidates(spans, part_N, row_N, size)
 
     @property
     def _kind(self) -> str:
@@ -92,14 +92,14 @@ class CandidateStore:
     def _parts(self, size: int) -> list[Path]:
         """The parts with at least `size` spans a window; what is half written starts with a dot."""
         parts = sorted((self.cache.root / self._kind).glob("[!.]*"))
-        return [part for part in parts if np.load(part / SPANS, mmap_mode="r").shape[1] >= size]
+        return [part for part in parts if np.load(part / _SPANS, mmap_mode="r").shape[1] >= size]
 
     def _places(self, parts: Sequence[Path], codes_N: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """For each code the part that holds it, and its row there; -1 where none does."""
         part_N = np.full(len(codes_N), ABSENT)
         row_N = np.full(len(codes_N), ABSENT)
         for number, part in enumerate(parts):
-            held = np.load(part / CODES, mmap_mode="r")
+            held = np.load(part / _CODES, mmap_mode="r")
             row = np.searchsorted(held, codes_N).clip(max=len(held) - 1)
             found = held[row] == codes_N
             part_N[found], row_N[found] = number, row[found]
@@ -107,7 +107,7 @@ class CandidateStore:
 
 
 @dataclass(frozen=True)
-class Candidates:
+class _Candidates:
     """The `size` best spans of the base in each of N windows, in mapped parts."""
 
     parts: Sequence[np.ndarray]
@@ -141,7 +141,7 @@ class CandidateWindows:
     """Windows whose batches bring their Z along."""
 
     windows: Windows
-    candidates: Candidates
+    candidates: _Candidates
 
     def __len__(self) -> int:
         return len(self.windows)

@@ -1,5 +1,5 @@
-"""One training, from a description to its last report. In: a `TrainingJob` and a `TrainingContext`.
-Out: metrics and checkpoints, through the context.
+"""One training, from a description to its last report. In: a `TrainingJob` and a
+`_TrainingContext`. Out: metrics and checkpoints, through the context.
 
 A checkpoint is a folder: `model/` opens with `AutoModelForQuestionAnswering` and `AutoTokenizer`,
 `state.pt`, `history.json` and `observed.json` are what resuming needs, `sizes.json` says whether it
@@ -21,9 +21,10 @@ from xmrc.data.alignment import align
 from xmrc.data.cache import Cache
 from xmrc.data.examples import Example
 from xmrc.data.features import Windows, WindowSize, make_windows, tokenize_texts
-from xmrc.data.frozen import thaw
 from xmrc.data.leakage import Footprint
 from xmrc.data.sampling import sample_pairs
+from xmrc.data.store import load_examples
+from xmrc.files import seal
 from xmrc.learning.candidates import CandidateStore, CandidateWindows, window_codes
 from xmrc.learning.history import History
 from xmrc.learning.loop import Evaluation, Training
@@ -34,11 +35,10 @@ from xmrc.learning.model import (
     on_device,
     save_checkpoint,
 )
-from xmrc.learning.objective import Objective
 from xmrc.learning.reader import write_card
-from xmrc.learning.selection import Selection
-from xmrc.learning.step import Place
-from xmrc.learning.whole import seal
+from xmrc.learning.step import Worker
+from xmrc.learning.terms.objective import Objective
+from xmrc.learning.validation import Selection
 from xmrc.settings import ObjectiveSettings, TrainingSettings
 
 MODEL, STATE = "model", "state.pt"
@@ -72,11 +72,11 @@ class TrainingJob:
     watch: Sequence[str] = ()  # ids of questions of `select` whose first answers are kept
 
 
-class TrainingContext(Protocol):
+class _TrainingContext(Protocol):
     """Who runs the training: Ray Train, the process of a trial, or a test."""
 
     @property
-    def place(self) -> Place:
+    def place(self) -> Worker:
         """This worker among the workers."""
 
     def wrap(self, model: nn.Module) -> nn.Module:
@@ -89,7 +89,7 @@ class TrainingContext(Protocol):
         """Hand on the metrics of one evaluation; rank 0 adds a folder to keep."""
 
 
-def train_reader(job: TrainingJob, context: TrainingContext) -> None:
+def train_reader(job: TrainingJob, context: _TrainingContext) -> None:
     """Build, restore, fit, report: the one training function."""
     torch.set_num_threads(job.threads)
     tokenizer = load_tokenizer(job.start)
@@ -97,7 +97,7 @@ def train_reader(job: TrainingJob, context: TrainingContext) -> None:
     check_positions(model.config, job.start, job.size.max_length)
     on_device(model, context.place.device)
     sampled = training_windows(job, tokenizer)
-    windows = with_candidates(job, sampled)
+    windows = _with_candidates(job, sampled)
     training = Training(
         model,
         context.wrap,
@@ -113,7 +113,7 @@ def train_reader(job: TrainingJob, context: TrainingContext) -> None:
     if training.step == training.steps:  # finished, but nobody was left to hear it
         context.report(history.report(evaluations, job.metric), None)
         return
-    selection = selection_of(job, tokenizer, context.place)
+    selection = _selection_of(job, tokenizer, context.place)
     of_z = windows.metrics if isinstance(windows, CandidateWindows) else {}
 
     def validate(reader: nn.Module) -> dict[str, float]:
@@ -136,7 +136,7 @@ def train_reader(job: TrainingJob, context: TrainingContext) -> None:
 
 def training_windows(job: TrainingJob, tokenizer: PreTrainedTokenizerBase) -> Windows:
     """The windows of one epoch: sampled over languages, or the examples as they are."""
-    examples = thaw(job.train)
+    examples = load_examples(job.train)
     if job.sampling is None:
         return windows_of(examples, tokenizer, job)
     questions = align(str(job.train), examples, job.sampling.languages)
@@ -149,7 +149,7 @@ def training_windows(job: TrainingJob, tokenizer: PreTrainedTokenizerBase) -> Wi
     return windows_of(pairs, tokenizer, job, texts_of=examples)
 
 
-def with_candidates(job: TrainingJob, windows: Windows) -> Windows | CandidateWindows:
+def _with_candidates(job: TrainingJob, windows: Windows) -> Windows | CandidateWindows:
     """The windows with their Z, where the objective needs it."""
     if not job.objective.needs_candidates:
         return windows
@@ -159,11 +159,11 @@ def with_candidates(job: TrainingJob, windows: Windows) -> Windows | CandidateWi
     return CandidateWindows(windows, store.open(window_codes(windows), size))
 
 
-def selection_of(job: TrainingJob, tokenizer: PreTrainedTokenizerBase, place: Place) -> Selection:
+def _selection_of(job: TrainingJob, tokenizer: PreTrainedTokenizerBase, place: Worker) -> Selection:
     """What the job is evaluated on."""
     if job.select is None:
         return Selection(None, None, job.training.precision, place)
-    examples = thaw(job.select)
+    examples = load_examples(job.select)
     watched = [one for one in examples if one.id in job.watch]
     return Selection(
         windows_of(examples, tokenizer, job),
@@ -191,7 +191,7 @@ def distinct_texts(examples: Sequence[Example]) -> list[str]:
     return list(dict.fromkeys((*questions, *contexts)))
 
 
-def _restore(training: Training, context: TrainingContext) -> History:
+def _restore(training: Training, context: _TrainingContext) -> History:
     with context.latest_checkpoint() as folder:
         if folder is None:
             return History()

@@ -15,12 +15,12 @@ from torch import Tensor, nn
 from transformers import get_linear_schedule_with_warmup
 
 from xmrc.data.batches import epoch_batches, micro_batches, shard
+from xmrc.data.examples import LanguagePair
 from xmrc.data.features import Batch
 from xmrc.errors import XmrcError
 from xmrc.learning.distributed import sum_over_workers
-from xmrc.learning.objective import Objective
-from xmrc.learning.pair_means import Pair
-from xmrc.learning.step import GradientStep, Place, Wrap
+from xmrc.learning.step import GradientStep, Worker, Wrap
+from xmrc.learning.terms.objective import Objective
 from xmrc.settings import TrainingSettings
 
 
@@ -39,11 +39,11 @@ class Evaluation:
     step: int
     epoch: float
     metrics: dict[str, float]
-    coefficient_by_pair: dict[Pair, float]  # c_kl, where it comes from the teacher
+    coefficient_by_pair: dict[LanguagePair, float]  # c_kl, where it comes from the teacher
     state: dict[str, Any]
 
 
-class TrainingWindows(Protocol):
+class _TrainingWindows(Protocol):
     """Windows to train on."""
 
     def __len__(self) -> int:
@@ -57,8 +57,8 @@ class TrainingWindows(Protocol):
         """These windows as tensors."""
 
 
-Validate = Callable[[nn.Module], dict[str, float]]
-Report = Callable[[Evaluation], None]
+_Validate = Callable[[nn.Module], dict[str, float]]
+_Report = Callable[[Evaluation], None]
 
 
 class Training:
@@ -71,12 +71,12 @@ class Training:
         self,
         model: nn.Module,
         wrap: Wrap,
-        windows: TrainingWindows,
+        windows: _TrainingWindows,
         objective: Objective,
         settings: TrainingSettings,
         *,
         evaluate_every: float,
-        place: Place,
+        place: Worker,
     ) -> None:
         self.model, self.windows, self.objective = model, windows, objective
         self.settings, self.place = settings, place
@@ -87,7 +87,7 @@ class Training:
             self.steps_per_epoch, settings.epochs, evaluate_every
         )
         self.optimiser = torch.optim.AdamW(
-            [*parameter_groups(model, settings.weight_decay), *objective.parameter_groups()],
+            [*_parameter_groups(model, settings.weight_decay), *objective.parameter_groups()],
             lr=settings.learning_rate,
         )
         self.schedule = get_linear_schedule_with_warmup(
@@ -96,7 +96,7 @@ class Training:
         self.step = 0
         self._order_epoch, self._order = -1, list[np.ndarray]()
 
-    def fit(self, validate: Validate, report: Report) -> None:
+    def fit(self, validate: _Validate, report: _Report) -> None:
         """Train from where it stands to the last step; evaluate and report on the way.
 
         Errors: DivergedError when the loss is not finite at an evaluation.
@@ -195,7 +195,7 @@ def evaluation_steps(steps_per_epoch: int, epochs: int, evaluate_every: float) -
     return sorted(steps | {steps_per_epoch * epochs})
 
 
-def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+def _parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     """Biases and norms do not decay, everything else does."""
     decaying = [weight for weight in model.parameters() if weight.ndim > 1]
     still = [weight for weight in model.parameters() if weight.ndim <= 1]

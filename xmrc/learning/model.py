@@ -23,8 +23,7 @@ from transformers import AutoConfig, AutoModelForQuestionAnswering, AutoTokenize
 from xmrc.data.features import Batch
 from xmrc.errors import DataError, SettingsError
 
-DEMO_ENCODER = Path(__file__).parents[1] / "assets" / "demo_encoder"  # shipped with the package
-RELATIVE_POSITIONS = frozenset({"deberta", "deberta-v2"})
+_RELATIVE_POSITIONS = frozenset({"deberta", "deberta-v2"})
 OFFSET_POSITIONS = frozenset(  # their first position stands behind that of the padding
     {
         "camembert",
@@ -39,7 +38,7 @@ OFFSET_POSITIONS = frozenset(  # their first position stands behind that of the 
         "xlm-roberta-xl",
     }
 )
-UNREADABLE = (  # what the library raises over a folder that is no, or half a, checkpoint
+_UNREADABLE = (  # what the library raises over a folder that is no, or half a, checkpoint
     OSError,
     ValueError,
     KeyError,
@@ -94,7 +93,7 @@ def load_tokenizer(source: str) -> transformers.PreTrainedTokenizerBase:
     try:
         with quiet_transformers():
             tokenizer = AutoTokenizer.from_pretrained(source)
-    except UNREADABLE as error:
+    except _UNREADABLE as error:
         raise DataError(_cannot_open(source, "tokenizer", error)) from error
     if not tokenizer.is_fast:
         raise DataError(
@@ -129,7 +128,7 @@ def load_model(
                 ignore_mismatched_sizes=True,
                 output_loading_info=True,
             )
-    except UNREADABLE as error:
+    except _UNREADABLE as error:
         raise DataError(_cannot_open(source, "model", error)) from error
     _check_encoder_is_whole(model, loaded, source)
     return model
@@ -162,7 +161,7 @@ def save_checkpoint(
 def position_limit(config: transformers.PretrainedConfig) -> int | None:
     """Tokens that the encoder has positions for; None where they are relative alone."""
     positions = getattr(config, "max_position_embeddings", None)
-    relative = config.model_type in RELATIVE_POSITIONS and not config.position_biased_input
+    relative = config.model_type in _RELATIVE_POSITIONS and not config.position_biased_input
     if positions is None or relative:
         return None
     reserved = config.pad_token_id + 1 if config.model_type in OFFSET_POSITIONS else 0
@@ -184,7 +183,7 @@ def load_config(source: str) -> transformers.PretrainedConfig:
     try:
         with quiet_transformers():
             return AutoConfig.from_pretrained(source)
-    except UNREADABLE as error:
+    except _UNREADABLE as error:
         raise DataError(_cannot_open(source, "configuration", error)) from error
 
 

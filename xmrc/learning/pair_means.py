@@ -8,10 +8,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from xmrc.data.examples import LanguagePair
 from xmrc.data.features import Batch
 from xmrc.learning.distributed import sum_over_workers
-
-Pair = tuple[str, str]  # question and context language
 
 
 class PairMeans:
@@ -20,7 +19,7 @@ class PairMeans:
     `pairs` are known by their codes in the batches. A step adds without a synchronising read.
     """
 
-    def __init__(self, pairs: Sequence[Pair]) -> None:
+    def __init__(self, pairs: Sequence[LanguagePair]) -> None:
         self._pairs = tuple(pairs)
         self._sums_2P: Tensor | None = None  # of the values, and how many they are
 
@@ -32,7 +31,7 @@ class PairMeans:
         sums_2P = torch.stack([value_B.double(), torch.ones_like(value_B).double()]) @ member_BP
         self._sums_2P = sums_2P if self._sums_2P is None else self._sums_2P + sums_2P
 
-    def read(self) -> dict[Pair, float]:
+    def read(self) -> dict[LanguagePair, float]:
         """The means, of the pairs that had a window, over all workers; begins anew.
 
         All workers must call this together.

@@ -39,7 +39,7 @@ class WindowSpans:
     score_NK: np.ndarray  # raw s_i + e_j
 
 
-class TokenSpans(NamedTuple):
+class _TokenSpans(NamedTuple):
     """The best spans of some windows, as positions in the window; absent ones at -1."""
 
     start_NK: np.ndarray
@@ -88,11 +88,11 @@ def read_windows(
 
 def read_tables(
     model: nn.Module, windows: Windows, rows_N: np.ndarray, *, n_best: int, precision: str
-) -> TokenSpans:
+) -> _TokenSpans:
     """The reader's best spans of these windows, which come longest first."""
     wanted = np.full(len(windows), n_best)
     read = _read(model, windows, rows_N, wanted, precision, in_silence)
-    return TokenSpans(*_stack([_on_cpu(table) for _, table in read], n_best))
+    return _TokenSpans(*_stack([_on_cpu(table) for _, table in read], n_best))
 
 
 @torch.inference_mode()
@@ -121,7 +121,7 @@ def _read(
 
 
 def _distinct(
-    windows: Windows, rows_N: np.ndarray, spans: TokenSpans, n_best: int
+    windows: Windows, rows_N: np.ndarray, spans: _TokenSpans, n_best: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The `n_best` spans of each window that have characters, and no better one has the same.
 
@@ -150,8 +150,8 @@ def _stack(parts: Sequence[tuple[np.ndarray, ...]], width: int) -> tuple[np.ndar
     return tuple(np.concatenate(column) for column in zip(*parts, strict=True))
 
 
-def _on_cpu(table: SpanTable) -> TokenSpans:
-    return TokenSpans(*(column.cpu().numpy() for column in table))
+def _on_cpu(table: SpanTable) -> _TokenSpans:
+    return _TokenSpans(*(column.cpu().numpy() for column in table))
 
 
 def merge(windows: Windows, parts: list[WindowSpans], n_best: int = N_BEST) -> list[Prediction]:

@@ -14,13 +14,13 @@ from xmrc.data.cache import Cache, content_hash
 from xmrc.learning.model import quiet_transformers, seeded
 from xmrc.settings import EncoderConfig
 
-FORMAT = "scratch, 2"  # part of the content hash: count up when what is built changes
-SPECIAL_TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+_FORMAT = "scratch, 2"  # part of the content hash: count up when what is built changes
+_SPECIAL_TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 
 
 def scratch_encoder(texts: Sequence[str], config: EncoderConfig, seed: int, cache: Cache) -> Path:
     """Build the encoder once per texts, sizes and seed, the same anywhere; returns its folder."""
-    key = content_hash(FORMAT, config.model_dump(), seed, *texts)
+    key = content_hash(_FORMAT, config.model_dump(), seed, *texts)
     return cache.build("scratch", key, lambda folder: _write(texts, config, seed, folder))
 
 
@@ -49,7 +49,7 @@ def _train_tokenizer(texts: Sequence[str], vocab_size: int) -> BertTokenizer:
         vocab_size=vocab_size,
         # The trainer numbers the letters inside words as a hash map has them, and settles ties by
         # number: as special tokens, which come first, they have the same numbers on every run.
-        special_tokens=[*SPECIAL_TOKENS, *_letters_inside_words(texts, tokenizer)],
+        special_tokens=[*_SPECIAL_TOKENS, *_letters_inside_words(texts, tokenizer)],
         show_progress=False,
     )
     tokenizer.train_from_iterator(texts, trainer, length=len(texts))

@@ -13,15 +13,15 @@ import torch
 from torch import Tensor, nn
 
 from xmrc.data.features import Batch
-from xmrc.learning.contrast import Anchors, Contrast, Pull, prefix_sums, span_means
 from xmrc.learning.model import SpanLogits, autocast, logits_and_states, span_logits
-from xmrc.learning.objective import LossParts, Objective
+from xmrc.learning.terms.contrast import Anchors, Contrast, Pull, prefix_sums, span_means
+from xmrc.learning.terms.objective import LossParts, Objective
 
 Wrap = Callable[[nn.Module], nn.Module]
 
 
 @dataclass(frozen=True)
-class Place:
+class Worker:
     """This worker among the workers of one training."""
 
     rank: int = 0
@@ -29,7 +29,7 @@ class Place:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
 
-class TrainingModule(nn.Module):
+class _TrainingModule(nn.Module):
     """All that is trained: the reader, and what the objective learns itself.
 
     Called as the reader is; it is what several workers share the gradients of.
@@ -46,14 +46,14 @@ class TrainingModule(nn.Module):
         return self.reader(**inputs)
 
 
-class Student(NamedTuple):
+class _Student(NamedTuple):
     """What the student says of one micro-batch, with its graph."""
 
     logits: SpanLogits
     loss_contrast: Tensor | None  # the micro-batch's share
 
 
-class Look(NamedTuple):
+class _Look(NamedTuple):
     """What is kept of a first look at a micro-batch, without its graph."""
 
     noise: list[Tensor]  # the random state before it
@@ -68,9 +68,9 @@ class GradientStep:
     """
 
     def __init__(
-        self, reader: nn.Module, wrap: Wrap, objective: Objective, place: Place, precision: str
+        self, reader: nn.Module, wrap: Wrap, objective: Objective, place: Worker, precision: str
     ) -> None:
-        self.module = TrainingModule(reader, objective)
+        self.module = _TrainingModule(reader, objective)
         self._wrapped = wrap(self.module)
         self._objective, self._place, self._precision = objective, place, precision
 
@@ -98,7 +98,7 @@ class GradientStep:
 
     def _students(
         self, batches: Sequence[Batch], window_count: int, divided: bool
-    ) -> list[Callable[[], Student]]:
+    ) -> list[Callable[[], _Student]]:
         """Runs the student on each micro-batch when called.
 
         The contrast needs all windows before any gradient: it has looked at them all by then.
@@ -116,31 +116,31 @@ class GradientStep:
             for batch, look, pull in zip(batches, looks, pulls, strict=True)
         ]
 
-    def _plain(self, batch: Batch) -> Student:
+    def _plain(self, batch: Batch) -> _Student:
         with self._mixed():
-            return Student(span_logits(self._wrapped, batch), None)
+            return _Student(span_logits(self._wrapped, batch), None)
 
-    def _undivided(self, contrast: Contrast, batch: Batch, window_count: int) -> Student:
+    def _undivided(self, contrast: Contrast, batch: Batch, window_count: int) -> _Student:
         """The only micro-batch of every worker: its graph is kept while the workers confer."""
         logits, sums_BLD = self._logits_and_sums(self._wrapped, batch)
         anchors = contrast.anchors(sums_BLD, logits, batch)
         vectors_B3D = span_means(sums_BLD, anchors.start_B3, anchors.end_B3)
         (pull,) = contrast.pulls([vectors_B3D], [anchors], [batch], window_count)
-        return Student(logits, pull.share(vectors_B3D))
+        return _Student(logits, pull.share(vectors_B3D))
 
     @torch.no_grad()
-    def _look(self, contrast: Contrast, batch: Batch) -> Look:
+    def _look(self, contrast: Contrast, batch: Batch) -> _Look:
         noise = random_state(self._place.device)
         logits, sums_BLD = self._logits_and_sums(self.module, batch)
         anchors = contrast.anchors(sums_BLD, logits, batch)
-        return Look(noise, anchors, span_means(sums_BLD, anchors.start_B3, anchors.end_B3))
+        return _Look(noise, anchors, span_means(sums_BLD, anchors.start_B3, anchors.end_B3))
 
-    def _again(self, batch: Batch, look: Look, pull: Pull) -> Student:
+    def _again(self, batch: Batch, look: _Look, pull: Pull) -> _Student:
         """The same as at the first look, with the same noise, now with a graph."""
         set_random_state(look.noise, self._place.device)
         logits, sums_BLD = self._logits_and_sums(self._wrapped, batch)
         vectors_B3D = span_means(sums_BLD, look.anchors.start_B3, look.anchors.end_B3)
-        return Student(logits, pull.share(vectors_B3D))
+        return _Student(logits, pull.share(vectors_B3D))
 
     def _logits_and_sums(self, module: nn.Module, batch: Batch) -> tuple[SpanLogits, Tensor]:
         with self._mixed():

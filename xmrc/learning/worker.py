@@ -23,7 +23,7 @@ from ray.train.v2.torch.torch_trainer import TorchTrainer
 from torch import nn
 
 from xmrc.learning.job import TrainingJob, train_reader
-from xmrc.learning.step import Place
+from xmrc.learning.step import Worker
 
 
 @dataclass(frozen=True)
@@ -40,15 +40,15 @@ class WorkerResources:
         return max(1, int(self.cpus))
 
 
-class RayTrainContext:
+class _RayTrainContext:
     """A worker's view of Ray Train."""
 
     @property
-    def place(self) -> Place:
+    def place(self) -> Worker:
         """This worker among the workers of its group."""
         context = ray.train.get_context()
         device = ray.train.torch.get_device()
-        return Place(context.get_world_rank(), context.get_world_size(), device)
+        return Worker(context.get_world_rank(), context.get_world_size(), device)
 
     def wrap(self, model: nn.Module) -> nn.Module:
         """DDP around the model, where there is more than one worker."""
@@ -105,4 +105,4 @@ def train_on_workers(
 
 
 def _work(config: dict[str, TrainingJob]) -> None:
-    train_reader(config["job"], RayTrainContext())
+    train_reader(config["job"], _RayTrainContext())

@@ -12,20 +12,21 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-Pair = tuple[str, str]  # (question language, context language)
-RESAMPLES_AT_ONCE = 1000
+from xmrc.data.examples import LanguagePair
+
+_RESAMPLES_AT_ONCE = 1000
 
 
 @dataclass(frozen=True)
 class Sums:
     """A value of each example, summed by question id and language pair, and how many there are."""
 
-    pairs: tuple[Pair, ...]
+    pairs: tuple[LanguagePair, ...]
     sum_IP: np.ndarray
     count_IP: np.ndarray
 
     @classmethod
-    def of(cls, keys: Sequence[tuple[str, Pair]], values: np.ndarray) -> "Sums":
+    def of(cls, keys: Sequence[tuple[str, LanguagePair]], values: np.ndarray) -> "Sums":
         """From one value for each (id, pair), in any order: it does not change the sums."""
         ids = {id: row for row, id in enumerate(sorted({id for id, _ in keys}))}
         pairs = {pair: column for column, pair in enumerate(sorted({pair for _, pair in keys}))}
@@ -35,7 +36,7 @@ class Sums:
         count_IP = np.bincount(cells, minlength=size).reshape(shape).astype(float)
         return cls(tuple(pairs), sum_IP, count_IP)
 
-    def restricted(self, pairs: Sequence[Pair]) -> "Sums":
+    def restricted(self, pairs: Sequence[LanguagePair]) -> "Sums":
         """These pairs alone, and the ids that have one of them."""
         columns = [self.pairs.index(pair) for pair in pairs]
         rows = self.count_IP[:, columns].any(axis=1)
@@ -46,7 +47,7 @@ class Sums:
     def ids(self) -> int:
         return len(self.sum_IP)
 
-    def members(self, groups: Sequence[Sequence[Pair]]) -> np.ndarray:
+    def members(self, groups: Sequence[Sequence[LanguagePair]]) -> np.ndarray:
         """Which pairs make up each group: (P, G), 1.0 or 0.0."""
         return np.array([[float(pair in group) for group in groups] for pair in self.pairs])
 
@@ -75,8 +76,8 @@ def bootstrap(sums: Sums, member_PG: np.ndarray, *, resamples: int, seed: int) -
 
 def _draws(generator: np.random.Generator, ids: int, resamples: int) -> Iterator[np.ndarray]:
     """How often each resample draws each id: (R, I) float, some resamples at a time."""
-    for done in range(0, resamples, RESAMPLES_AT_ONCE):
-        rows = min(RESAMPLES_AT_ONCE, resamples - done)
+    for done in range(0, resamples, _RESAMPLES_AT_ONCE):
+        rows = min(_RESAMPLES_AT_ONCE, resamples - done)
         drawn = generator.integers(0, ids, (rows, ids)) + ids * np.arange(rows)[:, None]
         counts = np.bincount(drawn.ravel(), minlength=rows * ids)
         yield counts.reshape(rows, ids).astype(float)

@@ -16,18 +16,19 @@ from typing import Literal, NamedTuple
 import numpy as np
 from scipy import stats
 
+from xmrc.data.examples import LanguagePair
 from xmrc.errors import DataError
-from xmrc.scoring.matrix import Scores
+from xmrc.scoring.gxlt import Scores
 from xmrc.scoring.predictions import ExampleScore, check_same_examples
-from xmrc.scoring.resampling import Pair, Sums, bootstrap, values_of_ids
+from xmrc.scoring.resampling import Sums, bootstrap, values_of_ids
 
 METRICS = ("f1", "em")
 LEVEL = 0.95  # of the intervals
 ALPHA = 0.05  # of what is called significant
 RESAMPLES = 10_000
-ROUNDING = 1e-9  # points; values closer together than this are the same
+_ROUNDING = 1e-9  # points; values closer together than this are the same
 
-Alternative = Literal["two-sided", "greater", "less"]
+_Alternative = Literal["two-sided", "greater", "less"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,7 @@ class Group(NamedTuple):
 
     scope: str
     name: str
-    pairs: tuple[Pair, ...]
+    pairs: tuple[LanguagePair, ...]
 
 
 class _Tests(NamedTuple):
@@ -110,7 +111,7 @@ def compare_examples(
     ids = len({one.id for one in first})
     if ids < 2:
         raise DataError(f"a comparison needs at least 2 question ids, got {ids}")
-    groups = groups_of((one.question_language, one.context_language) for one in first)
+    groups = _groups_of((one.question_language, one.context_language) for one in first)
     samples = [
         [group for group in groups if (group.scope == "xlt") is diagonal]
         for diagonal in (False, True)
@@ -167,7 +168,7 @@ def shown_p(p: float) -> str:
 
 
 def welch(
-    sample_SG: np.ndarray, other_SG: np.ndarray, alternative: Alternative = "two-sided"
+    sample_SG: np.ndarray, other_SG: np.ndarray, alternative: _Alternative = "two-sided"
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Welch's t-test of each column: the 95 % interval of `sample` less `other`, low and high, and
     p: each (G,). Where neither side has any spread, p is 1 for equal means and else 0 or 1.
@@ -179,7 +180,7 @@ def welch(
     return low_G, high_G, np.where(np.isnan(test.pvalue), 1.0, test.pvalue)
 
 
-def groups_of(pairs: Iterable[Pair]) -> list[Group]:
+def _groups_of(pairs: Iterable[LanguagePair]) -> list[Group]:
     """Every score that has a difference of its own: macro means, languages, single pairs."""
     present = sorted(set(pairs))
     diagonal = tuple(pair for pair in present if pair[0] == pair[1])
@@ -211,7 +212,7 @@ def check_same_pairs(seeds: Sequence[Scores]) -> list[Group]:
             )
     scores = seeds[0]
     every = product(scores.question_languages, scores.context_languages)
-    return groups_of(pair for pair in every if "-".join(pair) in scores.pairs)
+    return _groups_of(pair for pair in every if "-".join(pair) in scores.pairs)
 
 
 def means_of_seeds(seeds: Sequence[Scores], groups: Sequence[Group], metric: str) -> np.ndarray:
@@ -243,9 +244,9 @@ def _test_ids(change: Sums, member_PG: np.ndarray, resampled_RG: np.ndarray) -> 
 
 def _p_value(values: np.ndarray) -> float:
     """Of a mean of 0: the t-test; where all values are one, which has no t, the sign test."""
-    if np.ptp(values) > ROUNDING:
+    if np.ptp(values) > _ROUNDING:
         return float(stats.ttest_1samp(values, 0).pvalue)
-    changed = len(values) if abs(values[0]) > ROUNDING else 0
+    changed = len(values) if abs(values[0]) > _ROUNDING else 0
     return float(stats.binomtest(changed, changed).pvalue) if changed else 1.0
 
 
@@ -270,6 +271,6 @@ def _wilcoxon(differences: Sequence[Difference]) -> dict[str, float]:
     for metric in METRICS:
         pairs = [one for one in differences if (one.scope, one.metric) == ("pair", metric)]
         changes = np.array([one.difference for one in pairs])
-        changes[np.abs(changes) <= ROUNDING] = 0
+        changes[np.abs(changes) <= _ROUNDING] = 0
         p_values[metric] = float(stats.wilcoxon(changes).pvalue) if changes.any() else 1.0
     return p_values

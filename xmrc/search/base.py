@@ -12,14 +12,14 @@ from pathlib import Path
 from xmrc.data.cache import Cache
 from xmrc.errors import DataError
 from xmrc.learning.worker import WorkerResources
-from xmrc.models import check_answers
 from xmrc.search.folder import StudyFolder
 from xmrc.search.prepare import Prepared, base_job, base_key, check_checkpoint
 from xmrc.search.progress import clock
-from xmrc.search.tuning import train_once
+from xmrc.search.tuner import train_once
 from xmrc.settings import RunSettings, Study
+from xmrc.tracking.readers import check_answers
 
-MAX_FAILURES = 1  # restarts of the base's training after a lost worker
+_MAX_FAILURES = 1  # restarts of the base's training after a lost worker
 
 
 def find_start(
@@ -57,7 +57,7 @@ def find_base(
 
     def train(target: Path) -> None:
         say(f"base: training on {base.corpus} ({base.epochs} epochs)")
-        trained = train_once(job, resources, folder.path, "base", MAX_FAILURES)
+        trained = train_once(job, resources, folder.path, "base", _MAX_FAILURES)
         shutil.copytree(trained, target, dirs_exist_ok=True)
 
     known = (cache.root / "base" / key).exists()

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from xmrc.files import is_whole
 from xmrc.learning.history import HISTORY
-from xmrc.learning.whole import is_whole
 
 SEARCH = "search"  # the trials of a study; its base is a search of its own, of one trial
 

@@ -20,11 +20,11 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from xmrc.data.examples import Example
 from xmrc.errors import ResourceError, XmrcError
-from xmrc.learning.evaluation import ReadingJob, predictions_from, read_share
+from xmrc.learning.reading import ReadingJob, predictions_from, read_share
 from xmrc.learning.worker import WorkerResources
 from xmrc.scoring.predictions import Prediction
 
-Share = TypeVar("Share")
+_Share = TypeVar("_Share")
 
 WORKER_ENVIRONMENT = {
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",  # the default of 2 s also slows every report down
@@ -35,7 +35,7 @@ WORKER_ENVIRONMENT = {
     "RAY_AIR_NEW_OUTPUT": "0",  # the newer reporter prints its box even at verbosity 0
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # as Ray will do it; spares a warning per process
 }
-SECONDS_TO_ANSWER = 5.0
+_SECONDS_TO_ANSWER = 5.0
 LOCAL_ENVIRONMENT = {
     # A token would be left in the home folder and lock later `ray job submit`s out.
     "RAY_AUTH_MODE": "disabled",
@@ -89,7 +89,7 @@ def _knock(address: str) -> None:
     parts = urlsplit(address if "://" in address else f"//{address}")
     if not parts.hostname or parts.port is None:
         raise ValueError("the address must be HOST:PORT")
-    socket.create_connection((parts.hostname, parts.port), SECONDS_TO_ANSWER).close()
+    socket.create_connection((parts.hostname, parts.port), _SECONDS_TO_ANSWER).close()
 
 
 def _start_here() -> None:
@@ -143,8 +143,8 @@ def predict_on_cluster(
 
 
 def share_out(
-    work: Callable[..., Share], parts: Sequence[tuple[Any, ...]], resources: WorkerResources
-) -> list[Share]:
+    work: Callable[..., _Share], parts: Sequence[tuple[Any, ...]], resources: WorkerResources
+) -> list[_Share]:
     """Call `work` with the arguments of each part, each call on a worker of one trial.
 
     Errors: the XmrcError of a worker, as it would be raised here.

@@ -29,7 +29,7 @@ from xmrc.settings import (
     with_values,
 )
 
-FINAL, PROMOTION = "search.final", "promotion.on"
+_FINAL, _PROMOTION = "search.final", "promotion.on"
 
 
 @dataclass(frozen=True)
@@ -65,12 +65,12 @@ def study_corpora(study: Study) -> Corpora:
     """
     promotion = None if study.search.confirm is None else study.promotion
     corpora = read_corpora(widest(study), study.search.final, promotion)
-    check_watched(study.tracking.watch, corpora)
-    check_metric(study.search.metric, corpora.select)
+    _check_watched(study.tracking.watch, corpora)
+    _check_metric(study.search.metric, corpora.select)
     return corpora
 
 
-def check_metric(metric: str, select: Corpus) -> None:
+def _check_metric(metric: str, select: Corpus) -> None:
     """SettingsError: the selection set has no language pair that the metric is a mean over."""
     same = {one.question_language == one.context_language for one in select.examples}
     needs = {"gxlt_cross": (False, "two languages"), "xlt": (True, "one language")}
@@ -82,7 +82,7 @@ def check_metric(metric: str, select: Corpus) -> None:
         )
 
 
-def check_watched(ids: Sequence[str], corpora: Corpora) -> None:
+def _check_watched(ids: Sequence[str], corpora: Corpora) -> None:
     """SettingsError: an id that is not in the selection set, so that no evaluation reads it."""
     known = {one.id for one in corpora.select.examples}
     for absent in (id for id in ids if id not in known):
@@ -116,18 +116,18 @@ def read_corpora(
         from_corpus = read(base.corpus, languages=base.languages, limit=base.limit)
     for corpus in (train, select, from_corpus):
         if corpus is not None:
-            check_answered(corpus)
+            _check_answered(corpus)
     if data.sampling == "pairs":
-        align_corpus(train, data)
+        _align_corpus(train, data)
     select = across_languages(select)
-    last = tuple(ScoredCorpus(read_unseen(FINAL, one, data), "") for one in final)
+    last = tuple(ScoredCorpus(_read_unseen(_FINAL, one, data), "") for one in final)
     corpora = Corpora(train, select, from_corpus, 0, "", last)
     if promotion is not None:
-        corpora = with_promotion(corpora, promotion, data)
-    return without_leakage(corpora, data)
+        corpora = _with_promotion(corpora, promotion, data)
+    return _without_leakage(corpora, data)
 
 
-def read_unseen(key: str, unseen: FinalSettings, data: DataSettings) -> Corpus:
+def _read_unseen(key: str, unseen: FinalSettings, data: DataSettings) -> Corpus:
     """A corpus that the search never sees, with its answers.
 
     Errors: DataError that names the setting, `key`.
@@ -137,28 +137,28 @@ def read_unseen(key: str, unseen: FinalSettings, data: DataSettings) -> Corpus:
         corpus = load_corpus(
             name, root=data.root, languages=languages, limit=data.ids_scored, strict=data.strict
         )
-        check_answered(corpus)
+        _check_answered(corpus)
         return across_languages(corpus)
     except DataError as error:
         raise DataError(f"{key}: {error}") from error
 
 
-def with_promotion(corpora: Corpora, settings: PromotionSettings, data: DataSettings) -> Corpora:
+def _with_promotion(corpora: Corpora, settings: PromotionSettings, data: DataSettings) -> Corpora:
     """The corpora and the promotion set: one of its own, or a part of the selection set."""
     if settings.on is not None:
-        other = read_unseen(PROMOTION, FinalSettings(corpus=settings.on), data)
+        other = _read_unseen(_PROMOTION, FinalSettings(corpus=settings.on), data)
         return replace(corpora, promotion=ScoredCorpus(other, ""))
     aside, rest = held_out(corpora.select.examples)
     select, other = (replace(corpora.select, examples=part) for part in (rest, aside))
     return replace(corpora, select=select, promotion=ScoredCorpus(other, ""))
 
 
-def without_leakage(corpora: Corpora, data: DataSettings) -> Corpora:
+def _without_leakage(corpora: Corpora, data: DataSettings) -> Corpora:
     """Refuse training on what is scored, take it out of the base, label what may overlap.
 
     Errors: DataError with the count and examples, unless `data.allow_overlap`.
     """
-    training, scored = training_examples(corpora.train, data), scored_sets(corpora)
+    training, scored = training_examples(corpora.train, data), _scored_sets(corpora)
     allowed = data.allow_overlap
     check_unseen(scored[0], scored[1:], allow_overlap=allowed)
     labels = iter(check_leakage(corpora.train.name, training, scored, allow_overlap=allowed))
@@ -175,14 +175,14 @@ def without_leakage(corpora: Corpora, data: DataSettings) -> Corpora:
     return replace(corpora, base=base, dropped=len(dropped))
 
 
-def scored_sets(corpora: Corpora) -> list[ScoredSet]:
+def _scored_sets(corpora: Corpora) -> list[ScoredSet]:
     """The selection set, the final ones, the promotion set."""
     final = [one.corpus for one in corpora.final]
     promotion = [corpora.promotion.corpus] if corpora.promotion else []
     return [
         ScoredSet("settings.data.select", corpora.select.name, corpora.select.examples),
-        *(ScoredSet(FINAL, one.name, one.examples, final=True) for one in final),
-        *(ScoredSet(PROMOTION, one.name, one.examples) for one in promotion),
+        *(ScoredSet(_FINAL, one.name, one.examples, final=True) for one in final),
+        *(ScoredSet(_PROMOTION, one.name, one.examples) for one in promotion),
     ]
 
 
@@ -198,7 +198,7 @@ def ntl_values(study: Study) -> set[int]:
     return set(reach(study, "data.ntl"))
 
 
-def align_corpus(corpus: Corpus, data: DataSettings) -> int:
+def _align_corpus(corpus: Corpus, data: DataSettings) -> int:
     """The number of parallel questions to sample from; every language has each of them."""
     return len(align(corpus.name, training_examples(corpus, data), sampled_languages(data)))
 
@@ -219,7 +219,7 @@ def training_examples(corpus: Corpus, data: DataSettings) -> list[Example]:
     return [one for one in corpus.examples if one.question_language == one.context_language]
 
 
-def check_answered(corpus: Corpus) -> None:
+def _check_answered(corpus: Corpus) -> None:
     """DataError: a blind set, which no reader can be trained or scored on."""
     if corpus.answered:
         return

@@ -18,16 +18,16 @@ from pathlib import Path
 from typing import Any
 
 from xmrc.errors import ResourceError, SettingsError
-from xmrc.scoring.files import check_writable
+from xmrc.files import check_writable, write_text
 from xmrc.settings import Study, to_yaml
 from xmrc.settings.yaml_text import one_line, parse
 
-SETTINGS, STATE, LEDGER = "study.yaml", "state.json", "trials.json"
+SETTINGS, _STATE, LEDGER = "study.yaml", "state.json", "trials.json"
 START, CHAMPION, REPORT, FINAL = "start", "champion", "report", "final"
 PROMOTION = "promotion"
 VERDICT, VERSION = "verdict", "version"  # keys of the state: of the promotion, of the registry
 SELECT = "select"  # likewise: the selection set, and how it overlaps with training
-JOB_FOLDERS = "runtime_resources"  # Ray deletes the working folders of its jobs
+_JOB_FOLDERS = "runtime_resources"  # Ray deletes the working folders of its jobs
 
 
 @dataclass(frozen=True)
@@ -43,12 +43,12 @@ class StudyFolder:
 
     def state(self) -> dict[str, Any]:
         """What a resumed study must know beside its ledger."""
-        file = self.path / STATE
+        file = self.path / _STATE
         return dict(json.loads(file.read_text())) if file.exists() else {}
 
     def remember(self, **facts: Any) -> None:
         """Add facts to the state."""
-        write_whole(self.path / STATE, json.dumps({**self.state(), **facts}, indent=1))
+        write_text(self.path / _STATE, json.dumps({**self.state(), **facts}, indent=1))
 
 
 def storage_path(storage: str) -> Path:
@@ -61,7 +61,7 @@ def storage_path(storage: str) -> Path:
     root = Path(os.path.expanduser(storage))
     if root.is_absolute():
         return root
-    in_job = JOB_FOLDERS in Path.cwd().parts
+    in_job = _JOB_FOLDERS in Path.cwd().parts
     return (Path.home() / "xmrc" if in_job else Path.cwd()) / root
 
 
@@ -87,7 +87,7 @@ def new_folder(root: Path, study: Study) -> StudyFolder:
             path.mkdir(parents=True)
         except FileExistsError:
             continue
-        write_whole(path / SETTINGS, to_yaml(study))
+        write_text(path / SETTINGS, to_yaml(study))
         return StudyFolder(path)
     raise ResourceError(f"storage: a new folder must be free under {root / study.name}")
 
@@ -101,7 +101,7 @@ def latest_folder(root: Path, study: Study) -> StudyFolder:
     if not runs:
         raise SettingsError(f"--resume: a study must have begun under {root / study.name}")
     file = runs[-1] / SETTINGS
-    then, now = leaves(parse(file.read_text(encoding="utf-8"))), leaves(parse(to_yaml(study)))
+    then, now = _leaves(parse(file.read_text(encoding="utf-8"))), _leaves(parse(to_yaml(study)))
     for key in (*now, *then):
         if then.get(key) != now.get(key):
             raise SettingsError(
@@ -111,16 +111,9 @@ def latest_folder(root: Path, study: Study) -> StudyFolder:
     return StudyFolder(runs[-1])
 
 
-def leaves(tree: Any, above: str = "") -> dict[str, str]:
+def _leaves(tree: Any, above: str = "") -> dict[str, str]:
     """Every value of a study file as it would be written, by its dotted key."""
     if not isinstance(tree, dict) or not tree:
         return {above: one_line(tree)}
     named = ((f"{above}.{key}" if above else str(key), value) for key, value in tree.items())
-    return {key: text for name, value in named for key, text in leaves(value, name).items()}
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write beside and rename: a reader sees the old text or the new one."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.write_text(text, encoding="utf-8")
-    os.replace(beside, path)
+    return {key: text for name, value in named for key, text in _leaves(value, name).items()}

@@ -5,11 +5,12 @@ after every event, so a search that is killed loses nothing that a trial has rep
 """
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+
+from xmrc.files import write_text
 
 RUNNING, FINISHED, STOPPED, FAILED = "running", "finished", "stopped", "failed"
 
@@ -114,7 +115,10 @@ class Ledger:
         return [record for record in self.trials.values() if record.state != RUNNING]
 
     def _write(self) -> None:
-        beside = self.path.with_suffix(".tmp")
         records = [asdict(record) for record in self.trials.values()]
-        beside.write_text(json.dumps(records, indent=1))
-        os.replace(beside, self.path)
+        write_text(self.path, json.dumps(records, indent=1))
+
+
+def best_evaluation(record: TrialRecord, metric: str) -> dict[str, float]:
+    """The evaluation that a trial counts with; of equals the later, whose checkpoint is kept."""
+    return max(reversed(record.history), key=lambda evaluation: evaluation[metric])

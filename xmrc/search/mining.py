@@ -104,7 +104,7 @@ def mining_jobs(study: Study, prepared: Prepared, base: str, threads: int) -> It
         )
 
 
-def mine_share(job: TrainingJob, rows: np.ndarray, size: int) -> np.ndarray:
+def _mine_share(job: TrainingJob, rows: np.ndarray, size: int) -> np.ndarray:
     """Read these training windows of a job with the reader that it starts from."""
     torch.set_num_threads(job.threads)
     model = on_device(load_model(job.start, seed=0), best_device())
@@ -126,7 +126,7 @@ def _mine(
     def mine(rows: np.ndarray) -> np.ndarray:
         say(f"candidates: mining the {size} best spans in {len(rows)} windows")
         shares = [rows[rank :: resources.workers] for rank in range(resources.workers)]
-        found = share_out(mine_share, [(job, share, size) for share in shares], resources)
+        found = share_out(_mine_share, [(job, share, size) for share in shares], resources)
         spans_NK2 = np.empty((len(rows), size, 2), np.int32)
         for rank, share in enumerate(found):
             spans_NK2[rank :: resources.workers] = share

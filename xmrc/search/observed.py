@@ -15,31 +15,31 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from xmrc.scoring.files import replacing
-from xmrc.scoring.tidy import SCORES
+from xmrc.files import replacing
+from xmrc.scoring.score_tables import SCORES
 from xmrc.tracking.tracker import Tracker
 
 PAIRS, C_KL, WATCHED = "pairs.csv", "c_kl.csv", "watched.csv"
 OF_CONFIRMATION = "confirmation-"  # what the names of a confirmation's tables begin with
 
-Row = Mapping[str, Any]
-Observed = Mapping[str, Any]  # of one evaluation, as `learning.history` says
+_Row = Mapping[str, Any]
+_Observed = Mapping[str, Any]  # of one evaluation, as `learning.history` says
 
 
-def pair_rows(observed: Observed) -> Iterator[Row]:
+def _pair_rows(observed: _Observed) -> Iterator[_Row]:
     """A row for each language pair."""
     names = ("question_language", "context_language", "n", *SCORES)
     for pair in observed.get("pairs", ()):
         yield dict(zip(names, pair, strict=True))
 
 
-def c_kl_rows(observed: Observed) -> Iterator[Row]:
+def _c_kl_rows(observed: _Observed) -> Iterator[_Row]:
     """A row for each language pair."""
     for question, context, mean in observed.get("c_kl", ()):
         yield {"question_language": question, "context_language": context, "c_kl": mean}
 
 
-def watched_rows(observed: Observed) -> Iterator[Row]:
+def _watched_rows(observed: _Observed) -> Iterator[_Row]:
     """A row for each answer."""
     for id, question, context, answers in observed.get("watched", ()):
         for rank, (text, probability, em, f1) in enumerate(answers, 1):
@@ -55,10 +55,10 @@ def watched_rows(observed: Observed) -> Iterator[Row]:
             }
 
 
-TABLES: Mapping[str, Callable[[Observed], Iterable[Row]]] = {
-    PAIRS: pair_rows,
-    C_KL: c_kl_rows,
-    WATCHED: watched_rows,
+_TABLES: Mapping[str, Callable[[_Observed], Iterable[_Row]]] = {
+    PAIRS: _pair_rows,
+    C_KL: _c_kl_rows,
+    WATCHED: _watched_rows,
 }
 
 
@@ -68,22 +68,22 @@ class ObservedTables:
 
     folder: Path
     prefix: str = ""
-    _rows: dict[str, dict[int, list[Row]]] = field(default_factory=dict)  # by table, by trial
+    _rows: dict[str, dict[int, list[_Row]]] = field(default_factory=dict)  # by table, by trial
 
     @classmethod
     def open(cls, folder: Path, prefix: str = "") -> "ObservedTables":
         """Begin the tables, or go on with those that are there."""
         tables = cls(folder, prefix)
-        for name in TABLES:
+        for name in _TABLES:
             by_trial = tables._rows.setdefault(name, {})
             for row in read_table(folder / f"{prefix}{name}"):
                 by_trial.setdefault(int(row["trial"]), []).append(row)
         return tables
 
-    def put(self, trial: int, history: Sequence[Row], observed: Sequence[Observed]) -> None:
+    def put(self, trial: int, history: Sequence[_Row], observed: Sequence[_Observed]) -> None:
         """All that the trial of this number has reported until now, in place of what it had."""
-        for name, rows_of in TABLES.items():
-            rows: list[Row] = [
+        for name, rows_of in _TABLES.items():
+            rows: list[_Row] = [
                 {"trial": trial, **place, **row}
                 for place, one in zip(map(_place, history), observed, strict=True)
                 for row in rows_of(one)
@@ -92,18 +92,18 @@ class ObservedTables:
 
     def forget(self, trial: int) -> None:
         """A trial that never was; its number goes to another."""
-        for name in TABLES:
+        for name in _TABLES:
             self._replace(name, trial, [])
 
-    def _replace(self, name: str, trial: int, rows: list[Row]) -> None:
+    def _replace(self, name: str, trial: int, rows: list[_Row]) -> None:
         by_trial = self._rows[name]
         if rows == by_trial.get(trial, []):
             return
         by_trial[trial] = rows
-        write_table(self.folder / f"{self.prefix}{name}", by_trial)
+        _write_table(self.folder / f"{self.prefix}{name}", by_trial)
 
 
-def write_table(path: Path, by_trial: Mapping[int, Sequence[Row]]) -> None:
+def _write_table(path: Path, by_trial: Mapping[int, Sequence[_Row]]) -> None:
     """The rows of all trials, by their numbers; no file where there are none."""
     rows = [row for number in sorted(by_trial) for row in by_trial[number]]
     if not rows:
@@ -127,10 +127,10 @@ def read_table(path: Path) -> list[dict[str, str]]:
 
 def publish_tables(tracker: Tracker, folder: Path, prefix: str = "") -> None:
     """Put the tables that there are beside the study's run in MLflow."""
-    for path in (folder / f"{prefix}{name}" for name in TABLES):
+    for path in (folder / f"{prefix}{name}" for name in _TABLES):
         if path.exists():
             tracker.log_artifact(path)
 
 
-def _place(evaluation: Row) -> Row:
+def _place(evaluation: _Row) -> _Row:
     return {name: evaluation[name] for name in ("evaluation", "epoch", "step")}

@@ -13,7 +13,7 @@ from rich.console import Console
 from xmrc.data.cache import Cache
 from xmrc.data.corpora import Corpus
 from xmrc.data.features import Windows
-from xmrc.data.frozen import thaw
+from xmrc.data.store import load_examples
 from xmrc.learning.job import TrainingJob, training_windows, windows_of
 from xmrc.learning.model import load_tokenizer
 from xmrc.search.base import check_given_base
@@ -27,7 +27,7 @@ from xmrc.settings import RunSettings, Study, to_yaml, with_values
 
 
 @dataclass(frozen=True)
-class Epoch:
+class _Epoch:
     """One pass over the training pairs at one ntl."""
 
     ntl: int
@@ -48,7 +48,7 @@ def print_plan(study: Study, console: Console) -> None:
     corpora = study_corpora(study)
     check_given_encoder(study)
     check_given_base(study)
-    place, nodes = machines()
+    place, nodes = _machines()
     fit = fit_trials(study.resources, nodes)
     say(to_yaml(study).rstrip())
     _say_space(study, say)
@@ -62,7 +62,7 @@ def print_plan(study: Study, console: Console) -> None:
     say(f"resources of one trial, on {place}: {fit.describe()}")
 
 
-def machines() -> tuple[str, list[Node]]:
+def _machines() -> tuple[str, list[Node]]:
     """Where the study would run: the cluster of RAY_ADDRESS, else this machine."""
     address = named_cluster()
     if address is None:
@@ -116,17 +116,17 @@ def _say_training(study: Study, prepared: Prepared, say: Callable[[str], None]) 
         )
         steps = -(-len(base) // settings.base.batch_size)
         say(f"  base: {len(base.examples)} examples, {len(base)} windows, {steps} steps")
-    for epoch in epochs(study, prepared):
+    for epoch in _epochs(study, prepared):
         trial = f"trial at ntl {epoch.ntl}" if settings.data.sampling == "pairs" else "trial"
         say(f"  {trial}: {epoch.examples} examples, {epoch.windows} windows, {epoch.steps} steps")
     if needs_candidates(study):
-        size, count = largest_size(study), count_mined(study, prepared)
+        size, count = largest_size(study), _count_mined(study, prepared)
         say(f"  candidates: the {size} best spans of the base in {count} windows, mined once")
-    selection = selection_windows(settings, prepared)
+    selection = _selection_windows(settings, prepared)
     say(f"  evaluation: {len(selection.examples)} examples, {len(selection)} windows")
 
 
-def epochs(study: Study, prepared: Prepared) -> list[Epoch]:
+def _epochs(study: Study, prepared: Prepared) -> list[_Epoch]:
     """One epoch at each ntl that trials can have; of a range, at its ends and the file's own."""
     tokenizer = load_tokenizer(prepared.encoder)
     found = []
@@ -136,21 +136,21 @@ def epochs(study: Study, prepared: Prepared) -> list[Epoch]:
         settings = with_values(study.settings, {"data.ntl": ntl})
         windows = training_windows(_any_job(settings, prepared), tokenizer)
         steps = -(-len(windows) // settings.training.batch_size)
-        found.append(Epoch(ntl, len(windows.examples), len(windows), steps))
+        found.append(_Epoch(ntl, len(windows.examples), len(windows), steps))
     return found
 
 
-def count_mined(study: Study, prepared: Prepared) -> int:
+def _count_mined(study: Study, prepared: Prepared) -> int:
     """The windows that the base reads before the trials, if no study has mined any of them."""
     tokenizer = load_tokenizer(prepared.encoder)
     jobs = mining_jobs(study, prepared, prepared.encoder, threads=1)
     return sum(len(training_windows(job, tokenizer)) for job in jobs)
 
 
-def selection_windows(settings: RunSettings, prepared: Prepared) -> Windows:
+def _selection_windows(settings: RunSettings, prepared: Prepared) -> Windows:
     """What one evaluation reads."""
     job = _any_job(settings, prepared)
-    return windows_of(thaw(prepared.select), load_tokenizer(prepared.encoder), job)
+    return windows_of(load_examples(prepared.select), load_tokenizer(prepared.encoder), job)
 
 
 def _any_job(settings: RunSettings, prepared: Prepared) -> TrainingJob:

@@ -10,16 +10,11 @@ from pathlib import Path
 from huggingface_hub import try_to_load_from_cache
 
 from xmrc.data.cache import Cache, content_hash
+from xmrc.data.demo.corpus import DEMO_ENCODER
 from xmrc.data.features import WindowSize, check_window_size, pair_template
-from xmrc.data.frozen import freeze
+from xmrc.data.store import store_examples
 from xmrc.learning.job import CrossLingualSampling, TrainingJob, distinct_texts
-from xmrc.learning.model import (
-    DEMO_ENCODER,
-    check_positions,
-    load_config,
-    load_model,
-    load_tokenizer,
-)
+from xmrc.learning.model import check_positions, load_config, load_model, load_tokenizer
 from xmrc.learning.scratch import scratch_encoder
 from xmrc.search.corpora import Corpora, ScoredCorpus, sampled_languages, training_examples
 from xmrc.settings import (
@@ -33,7 +28,7 @@ from xmrc.settings import (
     reach,
 )
 
-RECIPE = 1  # raised when training changes, so that no base of an older recipe is reused
+_RECIPE = 1  # raised when training changes, so that no base of an older recipe is reused
 
 
 @dataclass(frozen=True)
@@ -79,24 +74,24 @@ def prepare(settings: RunSettings, corpora: Corpora, cache: Cache) -> Prepared:
     return Prepared(
         cache=cache.root,
         encoder=find_encoder(settings, corpora, cache),
-        train=freeze(training_examples(corpora.train, settings.data), cache),
-        select=freeze(corpora.select.examples, cache),
-        base=None if corpora.base is None else freeze(corpora.base.examples, cache),
+        train=store_examples(training_examples(corpora.train, settings.data), cache),
+        select=store_examples(corpora.select.examples, cache),
+        base=None if corpora.base is None else store_examples(corpora.base.examples, cache),
         label=corpora.label,
-        final=tuple(freeze_scored(one, cache) for one in corpora.final),
-        promotion=freeze_scored(corpora.promotion, cache) if corpora.promotion else None,
+        final=tuple(_freeze_scored(one, cache) for one in corpora.final),
+        promotion=_freeze_scored(corpora.promotion, cache) if corpora.promotion else None,
     )
 
 
-def freeze_scored(scored: ScoredCorpus, cache: Cache) -> FrozenCorpus:
+def _freeze_scored(scored: ScoredCorpus, cache: Cache) -> FrozenCorpus:
     """Write a corpus that the search never sees into the cache."""
     corpus = scored.corpus
-    return FrozenCorpus(corpus.name, freeze(corpus.examples, cache), scored.label)
+    return FrozenCorpus(corpus.name, store_examples(corpus.examples, cache), scored.label)
 
 
 def find_encoder(settings: RunSettings, corpora: Corpora, cache: Cache) -> str:
     """The folder or hub id of `encoder`; `scratch` is built here."""
-    given = given_encoder(settings)
+    given = _given_encoder(settings)
     if given is not None:
         return given
     corpus = corpora.train.examples + (corpora.base.examples if corpora.base else [])
@@ -105,7 +100,7 @@ def find_encoder(settings: RunSettings, corpora: Corpora, cache: Cache) -> str:
     return str(scratch_encoder(distinct_texts(corpus), sizes, seed, cache))
 
 
-def given_encoder(settings: RunSettings) -> str | None:
+def _given_encoder(settings: RunSettings) -> str | None:
     """Resolve `demo`, a folder, or a hub id as it is; None for `scratch`."""
     if settings.encoder == "demo":
         return str(DEMO_ENCODER)
@@ -120,7 +115,7 @@ def check_given_encoder(study: Study) -> None:
 
     Errors: as in `check_checkpoint`.
     """
-    encoder = given_encoder(study.settings)
+    encoder = _given_encoder(study.settings)
     if encoder is not None:  # else it is made to fit
         check_checkpoint(encoder, study)
 
@@ -192,7 +187,7 @@ def _sampling(data: DataSettings) -> CrossLingualSampling | None:
 def base_key(job: TrainingJob) -> str:
     """The hash of everything that the weights of a base depend on."""
     return content_hash(
-        RECIPE,
+        _RECIPE,
         checkpoint_hash(job.start),
         job.train.parent.name,
         [job.size.max_length, job.size.max_question_tokens, job.size.stride],
@@ -204,12 +199,12 @@ def checkpoint_hash(source: str) -> str:
     """The content of a folder, or the name of a hub id and its commit there."""
     folder = Path(source)
     if not folder.is_dir():
-        return content_hash(source, hub_commit(source))
+        return content_hash(source, _hub_commit(source))
     files = sorted(path for path in folder.iterdir() if path.is_file())
     return content_hash(*((part) for path in files for part in (path.name, path.read_bytes())))
 
 
-def hub_commit(source: str) -> str | None:
+def _hub_commit(source: str) -> str | None:
     """The commit of a hub id that was opened on this machine; None of one that was not."""
     found = try_to_load_from_cache(source, "config.json")
     return Path(found).parent.name if isinstance(found, str) else None

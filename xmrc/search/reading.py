@@ -10,22 +10,22 @@ from pathlib import Path
 from xmrc.data.cache import Cache
 from xmrc.data.examples import Example
 from xmrc.data.features import WindowSize
-from xmrc.data.frozen import freeze, thaw
-from xmrc.learning.evaluation import ReadingJob
+from xmrc.data.store import load_examples, store_examples
 from xmrc.learning.reader import CARD, read_size
+from xmrc.learning.reading import ReadingJob
 from xmrc.learning.worker import WorkerResources
-from xmrc.scoring.files import write_matrix, write_predictions, write_scores
-from xmrc.scoring.matrix import Scores, summarise
+from xmrc.scoring.evaluation_files import write_matrix, write_predictions, write_scores
+from xmrc.scoring.gxlt import Scores, summarise
 from xmrc.scoring.predictions import ExampleScore, Prediction, score_examples
-from xmrc.scoring.tidy import TABLES, write_tables
+from xmrc.scoring.score_tables import TABLES, write_tables
 from xmrc.search.cluster import check_shared, predict_on_cluster, ray_cluster
 from xmrc.search.prepare import Prepared, window_size
 from xmrc.search.resources import cluster_nodes, fit_trials
 from xmrc.settings import ResourceSettings, RunSettings
 from xmrc.tracking.tracker import Tracker
 
-SCORES = "scores.json"
-FILES = (SCORES, "matrix.csv", "matrix.png", "difference.png", *TABLES)  # for MLflow
+SCORES_FILE = "scores.json"
+_FILES = (SCORES_FILE, "matrix.csv", "matrix.png", "difference.png", *TABLES)  # for MLflow
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def read_on_workers(
     Errors: ResourceError if no cluster answers, the workers do not fit into it, or one of its
     nodes does not see the cache.
     """
-    frozen = freeze(examples, cache)
+    frozen = store_examples(examples, cache)
     with ray_cluster():
         resources = fit_trials(ResourceSettings(workers=workers), cluster_nodes()).trial
         check_shared(cache.root)
@@ -69,7 +69,7 @@ def read_on_cluster(
     resources: WorkerResources,
 ) -> Reading:
     """Let a reader answer a frozen corpus on the workers of one trial, and score it."""
-    examples = thaw(corpus)
+    examples = load_examples(corpus)
     job = ReadingJob(
         model=model,
         examples=corpus,
@@ -96,11 +96,11 @@ def write_reading(folder: Path, reading: Reading, label: str) -> None:
     write_matrix(folder / "matrix.csv", reading.scores)
     write_predictions(folder / "predictions.jsonl", reading.predictions)
     write_tables(folder, reading.example_scores, label)
-    write_scores(folder / SCORES, reading.scores)
+    write_scores(folder / SCORES_FILE, reading.scores)
 
 
 def publish_files(tracker: Tracker, folder: Path, name: str) -> None:
     """Put what describes a reading beside the study's run in MLflow, all but its predictions."""
-    for file in FILES:
+    for file in _FILES:
         if (folder / file).exists():  # one of the tables is written only where it can be
             tracker.log_artifact(folder / file, name)

@@ -43,7 +43,7 @@ class TrackingAddress:
 
 
 @dataclass(frozen=True)
-class Kind:
+class _Kind:
     """What trainings are to MLflow: the name of their runs, before the number, and their tags.
 
     `prefix` is what the names of their tables begin with.
@@ -54,8 +54,8 @@ class Kind:
     prefix: str
 
 
-TRIAL = Kind("trial", {}, "")
-CONFIRMATION = Kind("confirmation", {"xmrc.role": "confirmation"}, OF_CONFIRMATION)
+_TRIAL = _Kind("trial", {}, "")
+CONFIRMATION = _Kind("confirmation", {"xmrc.role": "confirmation"}, OF_CONFIRMATION)
 
 
 class Recorder(tune.Callback):
@@ -72,7 +72,7 @@ class Recorder(tune.Callback):
         trials: int,
         at_once: int,
         keep: int,
-        kind: Kind = TRIAL,
+        kind: _Kind = _TRIAL,
     ) -> None:
         self._ledger_path, self._metric, self._values_of = ledger, metric, values_of
         self._folders, self._address = folders, address
@@ -114,7 +114,7 @@ class Recorder(tune.Callback):
         """Also called when a trial is tried again."""
         values = self._values_of(trial.config)
         record = self._ledger.start(trial.trial_id, values, time.time())
-        start_run(self._tracker, record, self._kind)
+        _start_run(self._tracker, record, self._kind)
         self._show(record)
 
     def on_trial_result(
@@ -131,7 +131,7 @@ class Recorder(tune.Callback):
         )
         record = self._ledger.trials[trial.trial_id]
         self._tables.put(record.number, result["history"], result["observed"])
-        log_history(self._tracker, record)
+        _log_history(self._tracker, record)
         self._show(record)
 
     def on_trial_complete(
@@ -172,21 +172,21 @@ class Recorder(tune.Callback):
                 self._ledger.discarded(behind.id)
 
 
-def log_history(tracker: Tracker, record: TrialRecord) -> None:
+def _log_history(tracker: Tracker, record: TrialRecord) -> None:
     """Write a trial's evaluations to MLflow; what is there already stays as it is."""
     for evaluation in record.history:
         metrics = {name: value for name, value in evaluation.items() if name != "evaluation"}
         tracker.log_evaluation(record.id, int(evaluation["evaluation"]), metrics)
 
 
-def replay(tracker: Tracker, record: TrialRecord, kind: Kind = TRIAL) -> None:
+def replay(tracker: Tracker, record: TrialRecord, kind: _Kind = _TRIAL) -> None:
     """Write all that is known of a trial; MLflow keeps only what it lacks."""
-    start_run(tracker, record, kind)
-    log_history(tracker, record)
+    _start_run(tracker, record, kind)
+    _log_history(tracker, record)
     tracker.end_trial(record.id, record.state, record.cause)
 
 
-def start_run(tracker: Tracker, record: TrialRecord, kind: Kind) -> None:
+def _start_run(tracker: Tracker, record: TrialRecord, kind: _Kind) -> None:
     """The run of a trial in MLflow, which shows it as `trial-3`."""
     tracker.start_trial(record.id, f"{kind.name}-{record.number}", record.values, kind.tags)
 

@@ -13,7 +13,7 @@ from xmrc.errors import SettingsError
 from xmrc.settings import Domain, Space, Study, dependency_order
 from xmrc.settings.yaml_text import one_line
 
-TRIALS = 40  # of a study that does not say
+_TRIALS = 40  # of a study that does not say
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def trial_count(study: Study) -> int:
     """How many trials a study has: those it asks for, else 40, or every point of its grid."""
     asked = study.search.trials
     if study.search.sampler != "grid":
-        return TRIALS if asked is None else asked
+        return _TRIALS if asked is None else asked
     points = len(SearchSpace(study.space).grid())
     return points if asked is None else min(asked, points)
 

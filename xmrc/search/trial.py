@@ -16,23 +16,23 @@ from ray.tune.integration.ray_train import TuneReportCallback
 from torch import nn
 
 from xmrc.learning.job import TrainingJob, train_reader
-from xmrc.learning.step import Place
+from xmrc.learning.step import Worker
 from xmrc.learning.worker import WorkerResources, train_on_workers
 from xmrc.search.checkpoints import TrialFolders
 from xmrc.search.resources import DRIVER_CPUS
 
 
 @dataclass(frozen=True)
-class TuneContext:
+class _TuneContext:
     """The only worker of a trial, in the trial's own process."""
 
     folders: TrialFolders
     trial: str
 
     @property
-    def place(self) -> Place:
+    def place(self) -> Worker:
         """Alone, on the GPU that the trial was given, if any."""
-        return Place(device=torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+        return Worker(device=torch.device("cuda" if torch.cuda.is_available() else "cpu"))
 
     def wrap(self, model: nn.Module) -> nn.Module:
         """One worker needs no wrapping."""
@@ -59,7 +59,7 @@ def run_trial(
     """Train a job inside a Tune trial, on one worker or on several."""
     trial = tune.get_context().get_trial_id()
     if resources.workers == 1:
-        train_reader(job, TuneContext(folders, trial))
+        train_reader(job, _TuneContext(folders, trial))
         return
     train_on_workers(
         job,

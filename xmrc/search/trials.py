@@ -26,10 +26,10 @@ from xmrc.search.recorder import Recorder
 from xmrc.search.resources import Fit
 from xmrc.search.run import Run
 from xmrc.search.space import SearchSpace, trial_count
-from xmrc.search.tuning import by_id, run_tuner
+from xmrc.search.tuner import by_id, run_tuner
 from xmrc.settings import SearchSettings, Study, with_values
 
-SAMPLERS: dict[str, Callable[..., BaseSampler]] = {
+_SAMPLERS: dict[str, Callable[..., BaseSampler]] = {
     "tpe": TPESampler,
     "random": RandomSampler,
     "grid": RandomSampler,  # has nothing to draw: every point is given
@@ -85,8 +85,8 @@ def search_trials(run: Run, jobs: Jobs, fit: Fit) -> Ledger:
         run.folder.path,
         SEARCH,
         config=TuneConfig(
-            search_alg=proposals(study, space),
-            scheduler=scheduler(search, study),
+            search_alg=_proposals(study, space),
+            scheduler=_scheduler(search, study),
             num_samples=trials,
             max_concurrent_trials=fit.at_once,
             trial_dirname_creator=by_id,
@@ -113,7 +113,7 @@ def ended_ledger(path: Path, study: Study, trials: int) -> Ledger:
     return ledger
 
 
-def proposals(study: Study, space: SearchSpace) -> OptunaSearch:
+def _proposals(study: Study, space: SearchSpace) -> OptunaSearch:
     """Optuna's sampler, after the points that are tried first; of a grid these are all."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     search = study.search
@@ -123,12 +123,12 @@ def proposals(study: Study, space: SearchSpace) -> OptunaSearch:
         space,
         metric="best",
         mode="max",
-        sampler=SAMPLERS[search.sampler](seed=search.seed),
+        sampler=_SAMPLERS[search.sampler](seed=search.seed),
         points_to_evaluate=first or None,
     )
 
 
-def scheduler(search: SearchSettings, study: Study) -> TrialScheduler:
+def _scheduler(search: SearchSettings, study: Study) -> TrialScheduler:
     """ASHA on our own count of evaluations, which a resume does not reset; or none."""
     if search.scheduler == "none":
         return FIFOScheduler()

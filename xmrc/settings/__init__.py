@@ -4,7 +4,16 @@ Every key that is accepted here is implemented to the right: data, scoring, lear
 """
 
 from xmrc.settings.domains import Domain, Space, dependency_order
-from xmrc.settings.loading import load_study
+from xmrc.settings.load import load_study
+from xmrc.settings.schema import (
+    ConfirmSettings,
+    FinalSettings,
+    PromotionSettings,
+    ResourceSettings,
+    SearchSettings,
+    Study,
+    TrackingSettings,
+)
 from xmrc.settings.searchable import reach
 from xmrc.settings.sections import (
     OVER_CANDIDATES,
@@ -18,15 +27,6 @@ from xmrc.settings.sections import (
     ObjectiveSettings,
     RunSettings,
     TrainingSettings,
-)
-from xmrc.settings.study import (
-    ConfirmSettings,
-    FinalSettings,
-    PromotionSettings,
-    ResourceSettings,
-    SearchSettings,
-    Study,
-    TrackingSettings,
 )
 from xmrc.settings.values import flat, to_yaml, with_values
 

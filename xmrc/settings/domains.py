@@ -44,30 +44,30 @@ def _conditions(written: Any) -> Any:
     }
 
 
-Whole = Annotated[
+_Whole = Annotated[
     tuple[int, int],
     Field(strict=False),
     rule("must be two whole numbers [low, high]"),
     AfterValidator(_ordered),
 ]
-Numbers = Annotated[
+_Numbers = Annotated[
     tuple[float, float],
     Field(strict=False),
     rule("must be two numbers [low, high]"),
     AfterValidator(_ordered),
 ]
-Values = Annotated[tuple[Any, ...], Field(strict=False, min_length=1), AfterValidator(_each_once)]
+_Values = Annotated[tuple[Any, ...], Field(strict=False, min_length=1), AfterValidator(_each_once)]
 
 
 class Domain(Section):
     """One of five kinds; `when` maps searched keys to the values under which this one matters."""
 
-    int_: Whole | None = Field(None, alias="int")  # both ends are drawn
-    log_int: Annotated[Whole, AfterValidator(_positive)] | None = None
-    float_: Numbers | None = Field(None, alias="float")
-    log_float: Annotated[Numbers, AfterValidator(_positive)] | None = None
-    choice: Values | None = None
-    when: Annotated[Mapping[str, Values], BeforeValidator(_conditions)] = {}
+    int_: _Whole | None = Field(None, alias="int")  # both ends are drawn
+    log_int: Annotated[_Whole, AfterValidator(_positive)] | None = None
+    float_: _Numbers | None = Field(None, alias="float")
+    log_float: Annotated[_Numbers, AfterValidator(_positive)] | None = None
+    choice: _Values | None = None
+    when: Annotated[Mapping[str, _Values], BeforeValidator(_conditions)] = {}
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:

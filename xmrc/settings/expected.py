@@ -23,25 +23,25 @@ from pydantic import BeforeValidator, Field
 from xmrc.settings.sections import Section, Text
 from xmrc.settings.wording import broken, rule
 
-BASE = "base"  # the system that the trials start from
+BASE_SYSTEM = "base"  # the system that the trials start from
 MEAN = "mean"
-UNNAMED = "paper"  # the system of an `expected` that names none
+_UNNAMED = "paper"  # the system of an `expected` that names none
 
-BY_LANGUAGE = (
+_BY_LANGUAGE = (
     *(f"{mean}_{score}" for mean in ("gxlt", "xlt") for score in ("f1", "em")),
     *(f"{mean}_{score}" for mean in ("gxlt", "xlt") for score in ("squad_f1", "squad_em")),
     *(f"topk_em_{k}" for k in (1, 3, 5, 10)),
 )
-METRICS = (
-    *BY_LANGUAGE,
+PRINTED_METRICS = (
+    *_BY_LANGUAGE,
     *(f"gxlt_{mean}_{score}" for mean in ("cross", "micro") for score in ("f1", "em")),
 )
 
-Printed = Annotated[
+_Printed = Annotated[
     float | Mapping[Text, float],
     rule("must be a number, or numbers by language"),
 ]
-Ranks = Annotated[
+_Ranks = Annotated[
     tuple[Annotated[int, Field(ge=0)], ...],
     Field(strict=False, min_length=1, max_length=10),
     rule("must be a list of at most 10 whole numbers, the right answers at rank 1, 2, ..."),
@@ -52,9 +52,9 @@ class ExpectedSystem(Section):
     """The numbers of one system, 0 to 100, and which of our trials it is."""
 
     where: Mapping[Text, Any] = {}  # settings keys and values; {} = every trial
-    scores: Mapping[str, Printed] = {}  # on data.select
-    final: Mapping[Text, Mapping[str, Printed]] = {}  # on other corpora
-    ranks: Mapping[Text, Ranks] = {}  # by question language
+    scores: Mapping[str, _Printed] = {}  # on data.select
+    final: Mapping[Text, Mapping[str, _Printed]] = {}  # on other corpora
+    ranks: Mapping[Text, _Ranks] = {}  # by question language
     note: Text | None = None
 
 
@@ -85,9 +85,9 @@ def _metrics_of(name: str, value: Any) -> Iterator[tuple[str, dict[str, Any]]]:
 def _check_metrics(place: str, scores: Mapping[str, Any]) -> None:
     for metric, printed in scores.items():
         key = f"{place}{metric}"
-        if metric not in METRICS:
-            raise broken(key, f"must be a metric ({', '.join(METRICS)})", printed)
-        if isinstance(printed, dict) and metric not in BY_LANGUAGE:
+        if metric not in PRINTED_METRICS:
+            raise broken(key, f"must be a metric ({', '.join(PRINTED_METRICS)})", printed)
+        if isinstance(printed, dict) and metric not in _BY_LANGUAGE:
             raise broken(key, "must be a number: there is none by language", printed)
 
 
@@ -95,11 +95,13 @@ def by_system(expected: Any) -> Any:
     """`expected: {gxlt_f1: 59.1}` is of a system without a name; null: nothing is expected."""
     if not isinstance(expected, dict):
         return {} if expected is None else expected
-    unnamed = any(key in METRICS or isinstance(expected[key], int | float) for key in expected)
+    unnamed = any(
+        key in PRINTED_METRICS or isinstance(expected[key], int | float) for key in expected
+    )
     if not unnamed:
         return expected
     _check_metrics("", expected)
-    return {UNNAMED: expected}
+    return {_UNNAMED: expected}
 
 
 System = Annotated[ExpectedSystem, BeforeValidator(_sorted_out)]

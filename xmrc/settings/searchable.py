@@ -10,29 +10,29 @@ from functools import reduce
 from typing import Any
 
 from xmrc.settings.domains import Domain
+from xmrc.settings.schema import Study
 from xmrc.settings.sections import OVER_CANDIDATES
-from xmrc.settings.study import Study
 from xmrc.settings.values import BrokenRuleError
-from xmrc.settings.wording import Problem, shown
+from xmrc.settings.wording import Problem, written_value
 
-READ_ONCE = "corpora are read once, for all trials"
-FIXED = {  # keys, or sections, that are the same for every trial
+_READ_ONCE = "corpora are read once, for all trials"
+_FIXED = {  # keys, or sections, that are the same for every trial
     "encoder": "every trial starts from the same encoder",
     "encoder_config": "every trial starts from the same encoder",
     "base": "every trial starts from the same base",
     "start_from_base": "every trial starts from the same reader",
-    "data.root": READ_ONCE,
-    "data.train": READ_ONCE,
+    "data.root": _READ_ONCE,
+    "data.train": _READ_ONCE,
     "data.select": "trials are compared on the same questions",
-    "data.limit": READ_ONCE,
-    "data.scored_limit": READ_ONCE,
-    "data.strict": READ_ONCE,
-    "data.allow_overlap": READ_ONCE,
+    "data.limit": _READ_ONCE,
+    "data.scored_limit": _READ_ONCE,
+    "data.strict": _READ_ONCE,
+    "data.allow_overlap": _READ_ONCE,
 }
 
 
 @dataclass(frozen=True)
-class Need:
+class _Need:
     """`keys`, or sections, change nothing unless a trial has a value of `of` that is `wanted`."""
 
     keys: Sequence[str]
@@ -41,39 +41,39 @@ class Need:
     words: str
 
 
-NEEDS = (
-    Need(
+_NEEDS = (
+    _Need(
         ("objective.candidates",),
         "objective.span",
         lambda span: span in OVER_CANDIDATES,
         f"one of {', '.join(OVER_CANDIDATES)}",
     ),
-    Need(
+    _Need(
         tuple(f"objective.candidates.{key}" for key in ("weights", "gold_floor", "learning_rate")),
         "objective.span",
         lambda span: span == "hl",
         "hl",
     ),
-    Need(("objective.contrast",), "objective.alpha", lambda alpha: alpha > 0, "above 0"),
-    Need(
+    _Need(("objective.contrast",), "objective.alpha", lambda alpha: alpha > 0, "above 0"),
+    _Need(
         ("objective.distill.temperature", "objective.distill.divergence"),
         "objective.distill.coefficient",
         lambda coefficient: coefficient != 0,
         "above 0, or map",
     ),
-    Need(
+    _Need(
         tuple(f"objective.distill.{key}" for key in ("variant", "k", "delta")),
         "objective.distill.coefficient",
         lambda coefficient: coefficient == "map",
         "map",
     ),
-    Need(
+    _Need(
         ("data.languages", "data.source_language", "data.ntl"),
         "data.sampling",
         lambda sampling: sampling == "pairs",
         "pairs",
     ),
-    Need(
+    _Need(
         ("data.languages", "data.source_language", "data.sampling"),
         "data.ntl",
         lambda ntl: ntl > 0,
@@ -92,7 +92,7 @@ def reach(study: Study, key: str) -> Sequence[Any]:
 
 def check_not_fixed(key: str, domain: Domain) -> None:
     """Raise `BrokenRuleError` where all trials have the same value of `key`, whatever is drawn."""
-    for fixed, reason in FIXED.items():
+    for fixed, reason in _FIXED.items():
         if _within(key, fixed):
             _refuse(key, f"must be left out: {reason}, got {domain}")
 
@@ -100,13 +100,13 @@ def check_not_fixed(key: str, domain: Domain) -> None:
 def check_changes(study: Study) -> None:
     """Raise `BrokenRuleError` where a key of the space changes no trial, or reads what is not."""
     for key, domain in study.space.items():
-        for need in NEEDS:
+        for need in _NEEDS:
             if any(_within(key, each) for each in need.keys):
                 _check_need(study, key, domain, need)
     _check_languages(study)
 
 
-def _check_need(study: Study, key: str, domain: Domain, need: Need) -> None:
+def _check_need(study: Study, key: str, domain: Domain, need: _Need) -> None:
     if not any(need.wanted(value) for value in reach(study, need.of)):
         _refuse(key, f"changes nothing unless {need.of} can be {need.words}, got {domain}")
 
@@ -115,8 +115,10 @@ def _check_languages(study: Study) -> None:
     read = study.settings.data.languages
     for languages in reach(study, "data.languages"):
         if not set(languages) <= set(read):
-            text = f"must be among settings.data.languages {shown(list(read))}, which are read"
-            _refuse("data.languages", f"{text}, got {shown(list(languages))}")
+            text = (
+                f"must be among settings.data.languages {written_value(list(read))}, which are read"
+            )
+            _refuse("data.languages", f"{text}, got {written_value(list(languages))}")
 
 
 def _within(key: str, section: str) -> bool:

@@ -20,7 +20,7 @@ WINDOW_KEYS = (  # what makes other windows of the same pairs, and what other pa
     "data.max_question_tokens",
     "data.stride",
 )
-SPECIAL_TOKENS = 4  # at most, in a window: <s> question </s> </s> context </s>
+_SPECIAL_TOKENS = 4  # at most, in a window: <s> question </s> </s> context </s>
 
 
 class Section(BaseModel):
@@ -126,13 +126,15 @@ class DataSettings(Section):
 
     @model_validator(mode="after")
     def _windows_advance(self) -> Self:
-        room = self.max_length - self.max_question_tokens - SPECIAL_TOKENS
+        room = self.max_length - self.max_question_tokens - _SPECIAL_TOKENS
         if room < 1:
-            least = self.max_question_tokens + SPECIAL_TOKENS
-            text = f"must be greater than max_question_tokens + {SPECIAL_TOKENS} = {least}"
+            least = self.max_question_tokens + _SPECIAL_TOKENS
+            text = f"must be greater than max_question_tokens + {_SPECIAL_TOKENS} = {least}"
             raise broken("max_length", text, self.max_length)
         if self.stride >= room:
-            text = f"must be less than max_length - max_question_tokens - {SPECIAL_TOKENS} = {room}"
+            text = (
+                f"must be less than max_length - max_question_tokens - {_SPECIAL_TOKENS} = {room}"
+            )
             raise broken("stride", text, self.stride)
         return self
 

@@ -8,11 +8,11 @@ from itertools import combinations
 from typing import Any
 
 from xmrc.settings.domains import Domain, Space, active_values, dependency_order, is_in
+from xmrc.settings.schema import Study
 from xmrc.settings.searchable import check_changes, check_not_fixed, reach
 from xmrc.settings.sections import OVER_CANDIDATES, WINDOW_KEYS, RunSettings
-from xmrc.settings.study import Study
 from xmrc.settings.values import BrokenRuleError, refuse_off, refuse_unknown, with_values
-from xmrc.settings.wording import Problem, keys_of, shown
+from xmrc.settings.wording import Problem, keys_of, written_value
 
 
 def check_space(study: Study) -> None:
@@ -55,7 +55,7 @@ def _check_conditions(space: Space, key: str, domain: Domain) -> None:
             _refuse(path, f"must be drawn from a choice or whole numbers, not {space[parent]}")
         for value in allowed:
             if not space[parent].holds(value):
-                _refuse(path, f"must be in {space[parent]}, got {shown(value)}")
+                _refuse(path, f"must be in {space[parent]}, got {written_value(value)}")
 
 
 def _check_order(space: Space) -> None:
@@ -132,7 +132,7 @@ def _check_values(study: Study, values: Mapping[str, Any]) -> None:
         if key in study.space:
             raise BrokenRuleError([Problem(("space", key), problem.rule)]) from error
         tried, value = next(iter(values.items()))
-        text = f"cannot be {shown(value)}: {problem}"
+        text = f"cannot be {written_value(value)}: {problem}"
         raise BrokenRuleError([Problem(("space", tried), text)]) from error
 
 
@@ -142,8 +142,8 @@ def _check_start(study: Study, number: int, point: Mapping[str, Any]) -> None:
         if key not in study.space:
             _refuse((*path, key), f"must be a key of the space ({', '.join(study.space)})")
         if not study.space[key].holds(value):
-            _refuse((*path, key), f"must be in {study.space[key]}, got {shown(value)}")
+            _refuse((*path, key), f"must be in {study.space[key]}, got {written_value(value)}")
     for key in point:
         if key not in active_values(study.space, point):
-            conditions = shown({k: list(v) for k, v in study.space[key].when.items()})
+            conditions = written_value({k: list(v) for k, v in study.space[key].when.items()})
             _refuse((*path, key), f"must stand beside its condition {conditions}")

@@ -16,10 +16,10 @@ from typing import Any
 
 from xmrc.errors import SettingsError
 from xmrc.settings import yaml_text
-from xmrc.settings.wording import shown
+from xmrc.settings.wording import written_value
 
-EXTENDS = "extends"
-WHOLE = ("space", "expected")  # replaced, not merged
+_EXTENDS = "extends"
+_WHOLE = ("space", "expected")  # replaced, not merged
 
 
 @dataclass(frozen=True)
@@ -41,16 +41,16 @@ def read_study_files(path: Path) -> list[StudyFile]:
     while following is not None:
         _refuse_circle(following, files)
         try:
-            tree = read_mapping(following)
+            tree = _read_mapping(following)
         except OSError as error:
             raise SettingsError(_unreadable(following, files, error)) from error
-        extended = tree.pop(EXTENDS, None)
+        extended = tree.pop(_EXTENDS, None)
         files.append(StudyFile(following, _taken_over(tree, files)))
         following = None if extended is None else _beside(following, extended)
     return files
 
 
-def read_mapping(path: Path) -> dict[str, Any]:
+def _read_mapping(path: Path) -> dict[str, Any]:
     """The plain tree of one file.
 
     Raises:
@@ -64,7 +64,9 @@ def read_mapping(path: Path) -> dict[str, Any]:
     except ValueError as error:
         raise SettingsError(f"{path}: is no YAML: {error}") from error
     if not isinstance(tree, dict):
-        raise SettingsError(f"{path}: must be a mapping of keys to values, got {shown(tree)}")
+        raise SettingsError(
+            f"{path}: must be a mapping of keys to values, got {written_value(tree)}"
+        )
     return tree
 
 
@@ -80,7 +82,7 @@ def _taken_over(tree: dict[str, Any], nearer: Sequence[StudyFile]) -> dict[str, 
     """What is left of `tree` where `nearer` files stand before it."""
     if not nearer:
         return tree
-    replaced = {key for key in WHOLE for file in nearer if key in file.tree}
+    replaced = {key for key in _WHOLE for file in nearer if key in file.tree}
     left = {key: value for key, value in tree.items() if key not in {"name", *replaced}}
     if "space" in replaced and isinstance(left.get("search"), dict):
         left["search"] = {k: v for k, v in left["search"].items() if k != "start_from"}
@@ -96,8 +98,8 @@ def _over(below: Any, above: Any) -> Any:
 def _beside(path: Path, extended: Any) -> Path:
     if not isinstance(extended, str) or not extended:
         raise SettingsError(
-            f"{path}: {EXTENDS} must be the path of a study file from this file's folder, "
-            f"got {shown(extended)}"
+            f"{path}: {_EXTENDS} must be the path of a study file from this file's folder, "
+            f"got {written_value(extended)}"
         )
     return path.parent / os.path.expanduser(extended)
 
@@ -106,10 +108,10 @@ def _refuse_circle(path: Path, files: Sequence[StudyFile]) -> None:
     if path.resolve() in [file.path.resolve() for file in files]:
         circle = " on ".join(str(file.path) for file in files)
         raise SettingsError(
-            f"{files[-1].path}: {EXTENDS} goes round in a circle: {circle} on {path}"
+            f"{files[-1].path}: {_EXTENDS} goes round in a circle: {circle} on {path}"
         )
 
 
 def _unreadable(path: Path, files: Sequence[StudyFile], error: OSError) -> str:
-    by = f"{files[-1].path}: {EXTENDS}: " if files else ""
+    by = f"{files[-1].path}: {_EXTENDS}: " if files else ""
     return f"{by}{path}: cannot be read: {error.strerror}"

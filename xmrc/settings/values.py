@@ -8,9 +8,9 @@ from pydantic import BaseModel, ValidationError
 from xmrc.errors import SettingsError
 from xmrc.settings import yaml_text
 from xmrc.settings.sections import RunSettings
-from xmrc.settings.wording import Place, Problem, dotted, keys_of, problems, summary, unknown
+from xmrc.settings.wording import KeyPath, Problem, dotted, keys_of, problems, summary, unknown
 
-ABOVE = ("settings",)
+_ABOVE = ("settings",)
 
 
 class BrokenRuleError(SettingsError):
@@ -33,16 +33,16 @@ def with_values(settings: RunSettings, values: Mapping[str, Any]) -> RunSettings
     tree = settings.model_dump(mode="json")
     for key, value in values.items():
         path = tuple(key.split("."))
-        refuse_unknown(path, ABOVE)
-        refuse_off(tree, path, ABOVE)
+        refuse_unknown(path, _ABOVE)
+        refuse_off(tree, path, _ABOVE)
         tree = put(tree, path, value)
     try:
         return RunSettings.model_validate(tree)
     except ValidationError as error:
-        raise BrokenRuleError(problems(error, RunSettings, ABOVE)) from error
+        raise BrokenRuleError(problems(error, RunSettings, _ABOVE)) from error
 
 
-def refuse_unknown(path: tuple[str, ...], above: Place) -> None:
+def refuse_unknown(path: tuple[str, ...], above: KeyPath) -> None:
     """Raise where `path` is no key of the settings; `above` is what the user wrote before it."""
     for depth in range(1, len(path) + 1):
         here = path[:depth]
@@ -50,12 +50,12 @@ def refuse_unknown(path: tuple[str, ...], above: Place) -> None:
             raise BrokenRuleError([Problem(above + here, unknown(here, RunSettings, above))])
 
 
-def refuse_off(tree: Mapping[str, Any], path: tuple[str, ...], above: Place) -> None:
+def refuse_off(tree: Mapping[str, Any], path: tuple[str, ...], above: KeyPath) -> None:
     """Raise where `path` stands below a part that is null in `tree`, settings as plain values."""
     for depth, key in enumerate(path[:-1], start=1):
         tree = tree[key]
         if tree is None:
-            off = dotted(ABOVE + path[:depth])
+            off = dotted(_ABOVE + path[:depth])
             rule = f"needs {off}, which is null; write {{}} there for its defaults"
             raise BrokenRuleError([Problem(above + path, rule)])
 

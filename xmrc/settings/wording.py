@@ -15,12 +15,12 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 
 from xmrc.settings import yaml_text
 
-Place = tuple[str | int, ...]
+KeyPath = tuple[str | int, ...]
 
-LONGEST_VALUE = 60  # characters of a value that an error repeats
+_LONGEST_VALUE = 60  # characters of a value that an error repeats
 
 # pydantic's error types, and what stands between the key and the value; {} come from its context
-RULES = {
+_RULES = {
     "bool_type": "must be true or false",
     "dict_type": "must be a mapping of keys to values",
     "finite_number": "must be finite",
@@ -47,7 +47,7 @@ RULES = {
 class Problem:
     """A broken rule: where, counted from the top of the file, and what to say after the key."""
 
-    path: Place
+    path: KeyPath
     rule: str
 
     def __str__(self) -> str:
@@ -71,18 +71,18 @@ def rule(text: str) -> WrapValidator:
     return WrapValidator(check)
 
 
-def dotted(path: Place) -> str:
+def dotted(path: KeyPath) -> str:
     """`("settings", "data", "languages", 1)` as settings.data.languages[1]."""
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)[1:]
 
 
-def shown(value: Any) -> str:
+def written_value(value: Any) -> str:
     """`value` as the user would write it, cut to a length that leaves the message readable."""
     text = yaml_text.one_line(value)
-    return text if len(text) <= LONGEST_VALUE else text[: LONGEST_VALUE - 1] + "…"
+    return text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 1] + "…"
 
 
-def problems(error: ValidationError, model: type[BaseModel], above: Place = ()) -> list[Problem]:
+def problems(error: ValidationError, model: type[BaseModel], above: KeyPath = ()) -> list[Problem]:
     """What `error` of `model` says, unknown keys first: they tend to be the cause of the rest."""
     details = error.errors(include_url=False)
     details.sort(key=lambda detail: detail["type"] != "extra_forbidden")
@@ -95,7 +95,7 @@ def summary(found: Sequence[Problem]) -> str:
     return f"{found[0]}{more}"
 
 
-def _problem(detail: ErrorDetails, model: type[BaseModel], above: Place) -> Problem:
+def _problem(detail: ErrorDetails, model: type[BaseModel], above: KeyPath) -> Problem:
     place, kind, context = detail["loc"], detail["type"], detail.get("ctx", {})
     if kind == "extra_forbidden":
         return Problem(above + place, unknown(place, model, above))
@@ -103,14 +103,16 @@ def _problem(detail: ErrorDetails, model: type[BaseModel], above: Place) -> Prob
         return Problem(above + place, "is required")
     if kind == "broken":
         key = tuple(context["key"].split(".")) if context["key"] else ()
-        return Problem(above + place + key, f"{context['rule']}, got {shown(context['value'])}")
-    text = RULES[kind].format(**context).replace("'", "")
-    return Problem(above + place, f"{text}, got {shown(detail['input'])}")
+        return Problem(
+            above + place + key, f"{context['rule']}, got {written_value(context['value'])}"
+        )
+    text = _RULES[kind].format(**context).replace("'", "")
+    return Problem(above + place, f"{text}, got {written_value(detail['input'])}")
 
 
-def unknown(place: Sequence[str | int], model: type[BaseModel], above: Place = ()) -> str:
+def unknown(place: Sequence[str | int], model: type[BaseModel], above: KeyPath = ()) -> str:
     """What to say after a wrong key: where it belongs, or the nearest, a sibling before others."""
-    wrong, section = str(place[-1]), model_at(model, place[:-1])
+    wrong, section = str(place[-1]), _model_at(model, place[:-1])
     siblings = get_close_matches(wrong, _fields(section) if section else (), n=1)
     last = {key: key.rpartition(".")[2] for key in keys_of(model)}
     others = get_close_matches(wrong, sorted(set(last.values())), n=1)
@@ -128,7 +130,7 @@ def keys_of(model: type[BaseModel]) -> tuple[str, ...]:
     """Every dotted key below `model`, sections included."""
     keys: list[str] = []
     for name, field in _fields(model).items():
-        section = section_of(field.annotation)
+        section = _section_of(field.annotation)
         keys += [name, *(f"{name}.{key}" for key in keys_of(section))] if section else [name]
     return tuple(keys)
 
@@ -138,16 +140,16 @@ def _fields(model: type[BaseModel]) -> dict[str, FieldInfo]:
     return {field.alias or name: field for name, field in model.model_fields.items()}
 
 
-def section_of(annotation: Any) -> type[BaseModel] | None:
+def _section_of(annotation: Any) -> type[BaseModel] | None:
     """The model whose keys stand directly below a field of this type: `Model`, `Model | None`."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     if _is_mapping(annotation):
         return None
-    return next(filter(None, map(section_of, get_args(annotation))), None)
+    return next(filter(None, map(_section_of, get_args(annotation))), None)
 
 
-def model_at(model: type[BaseModel], place: Sequence[str | int]) -> type[BaseModel] | None:
+def _model_at(model: type[BaseModel], place: Sequence[str | int]) -> type[BaseModel] | None:
     """The model whose keys stand below `place`, if any do.
 
     The keys of a mapping and the places of a list are passed over.
@@ -158,7 +160,7 @@ def model_at(model: type[BaseModel], place: Sequence[str | int]) -> type[BaseMod
         if _is_mapping(annotation):
             next(parts)
             annotation = get_args(annotation)[1]
-        section = section_of(annotation)
+        section = _section_of(annotation)
         if section is None:
             return None
         model = section

@@ -23,7 +23,7 @@ def _number(text: str) -> float:
 
 
 # kind: pattern, characters that it may start with ("" for the empty scalar), the value that it is
-SCALARS: dict[str, tuple[str, list[str], Callable[[str], Any]]] = {
+_SCALARS: dict[str, tuple[str, list[str], Callable[[str], Any]]] = {
     "null": (r"~|null|Null|NULL|", [*"~nN", ""], lambda text: None),
     "bool": (r"true|True|TRUE|false|False|FALSE", [*"tTfF"], lambda text: text.lower() == "true"),
     "int": (
@@ -41,7 +41,7 @@ SCALARS: dict[str, tuple[str, list[str], Callable[[str], Any]]] = {
 
 
 class _Loader(yaml.SafeLoader):
-    """Reads plain scalars by `SCALARS` alone."""
+    """Reads plain scalars by `_SCALARS` alone."""
 
 
 class _Dumper(yaml.SafeDumper):
@@ -104,7 +104,7 @@ def _register() -> None:
     _Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
     _Loader.add_constructor("tag:yaml.org,2002:str", _unicode)
     _Dumper.add_representer(str, _text)
-    for kind, (pattern, first, value_of) in SCALARS.items():
+    for kind, (pattern, first, value_of) in _SCALARS.items():
         tag, whole = f"tag:yaml.org,2002:{kind}", re.compile(rf"(?:{pattern})\Z")
         _Loader.add_constructor(tag, partial(_scalar, kind=kind, whole=whole, value_of=value_of))
         for reader in (_Loader, _Dumper):

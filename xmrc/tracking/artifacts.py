@@ -14,7 +14,14 @@ from mlflow.exceptions import MlflowException
 from xmrc.errors import ResourceError
 from xmrc.tracking.registry import check_model, named_version, refuse_missing_database
 from xmrc.tracking.runs import PARENT
-from xmrc.tracking.server import connect, only_here, patience, refusing, shown, tracking_uri
+from xmrc.tracking.server import (
+    connect,
+    only_here,
+    patience,
+    refusing,
+    tracking_uri,
+    without_credentials,
+)
 
 
 def fetch_file(
@@ -32,7 +39,8 @@ def fetch_file(
         found = next((path for path in paths if path in _files(client, uri, run_id, path)), None)
         if found is None:
             raise ResourceError(
-                f"run {run_id} at {shown(uri)}: must have the file {' or '.join(paths)}"
+                f"run {run_id} at {without_credentials(uri)}: must have the file "
+                f"{' or '.join(paths)}"
             )
         return Path(client.download_artifacts(run_id, found, str(into)))
 
@@ -50,7 +58,9 @@ def study_run(model: str, *, uri: str | None, storage: str) -> str:
         client = connect(uri)
         made_by = named_version(client, model, uri).run_id
         if not made_by:
-            raise ResourceError(f"{model}: must have been registered by a run at {shown(uri)}")
+            raise ResourceError(
+                f"{model}: must have been registered by a run at {without_credentials(uri)}"
+            )
         return str(_tags(client, uri, made_by).get(PARENT, made_by))
 
 
@@ -60,7 +70,7 @@ def _tags(client: MlflowClient, uri: str, run_id: str) -> dict[str, str]:
     except MlflowException as error:
         if error.get_http_status_code() >= 500:
             raise
-        raise ResourceError(f"run {run_id}: no such run at {shown(uri)}") from error
+        raise ResourceError(f"run {run_id}: no such run at {without_credentials(uri)}") from error
 
 
 def _files(client: MlflowClient, uri: str, run_id: str, path: str) -> list[str]:
@@ -70,5 +80,5 @@ def _files(client: MlflowClient, uri: str, run_id: str, path: str) -> list[str]:
     except MlflowException as error:
         if error.get_http_status_code() >= 500:
             raise
-        raise ResourceError(f"run {run_id}: no such run at {shown(uri)}") from error
+        raise ResourceError(f"run {run_id}: no such run at {without_credentials(uri)}") from error
     return [each.path for each in listed if not each.is_dir]

@@ -9,13 +9,13 @@ import posixpath
 import re
 from collections.abc import Mapping
 
-LONGEST_KEY = 250  # characters
+_LONGEST_KEY = 250  # characters
 LONGEST_VALUE = 500  # characters; older servers take no more, and longer ones make no table
 
 
 def key_of(name: str) -> str:
     """The name itself where MLflow allows it, else its legal characters and a hash of all."""
-    legal = re.sub(r"[^\w.\-/ ]", "_", name)[: LONGEST_KEY - 9].strip("/")
+    legal = re.sub(r"[^\w.\-/ ]", "_", name)[: _LONGEST_KEY - 9].strip("/")
     legal = posixpath.normpath(legal).lstrip("./") or "_"
     return name if legal == name else f"{legal}-{_hash(name)}"
 

@@ -13,7 +13,7 @@ from xmrc.tracking.interrupts import uninterrupted
 from xmrc.tracking.server import cause, patience
 
 SECONDS_BETWEEN_TRIES = 15.0
-TRIES = 3  # of a write that fails although the server answers
+_TRIES = 3  # of a write that fails although the server answers
 
 
 @dataclass
@@ -60,7 +60,7 @@ class Outbox:
                 reason = cause(error)
                 write.refusals += self._answers()
                 self.reason = reason
-                if write.refusals < TRIES:
+                if write.refusals < _TRIES:
                     self._next_try = monotonic() + SECONDS_BETWEEN_TRIES
                     return
                 self._lost.append(f"{what}: {reason}")

@@ -10,8 +10,8 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
-CODE = Path(__file__).parent
-PACKAGES = (
+_CODE = Path(__file__).parent
+_PACKAGES = (
     "xmrc", "torch", "transformers", "tokenizers", "datasets", "ray", "optuna", "mlflow", "pyarrow",
     "numpy",
 )  # fmt: skip
@@ -27,7 +27,7 @@ def provenance() -> dict[str, str]:
         "mlflow.source.name": Path(sys.argv[0]).name or "python",
         "mlflow.source.type": "LOCAL",
         "version.python": platform.python_version(),
-        **(_commit(CODE) or _commit(Path.cwd())),
+        **(_commit(_CODE) or _commit(Path.cwd())),
         **_versions(),
     }
 
@@ -59,7 +59,7 @@ def _git(folder: Path, *arguments: str) -> str | None:
 
 
 def _versions() -> dict[str, str]:
-    installed = {name: _version(name) for name in PACKAGES}
+    installed = {name: _version(name) for name in _PACKAGES}
     return {f"version.{name}": version for name, version in installed.items() if version}
 
 

@@ -34,8 +34,8 @@ from xmrc.tracking.server import (
     only_here,
     patience,
     refusing,
-    shown,
     tracking_uri,
+    without_credentials,
 )
 from xmrc.tracking.tracker import Tracker
 
@@ -59,8 +59,8 @@ SIGNATURE = ModelSignature(  # start and end in characters of the context; nbest
         ]
     ),
 )
-MODEL = re.compile(r"models:/([^/@]+)(?:@([\w-]+)|/(\d+))")
-READER = "reader"  # the checkpoint among the artifacts of the model
+_MODEL = re.compile(r"models:/([^/@]+)(?:@([\w-]+)|/(\d+))")
+_READER = "reader"  # the checkpoint among the artifacts of the model
 
 
 def check_name(name: str) -> None:
@@ -104,7 +104,7 @@ def register(
         mlflow.pyfunc.save_model(
             local,
             python_model=str(code),
-            artifacts={READER: str(folder.absolute())},
+            artifacts={_READER: str(folder.absolute())},
             signature=SIGNATURE,
             input_example=pd.DataFrame([dict(example)]),
             pip_requirements=list(requirements),
@@ -120,7 +120,7 @@ def register(
 def _upload(tracker: Tracker, card: Model, local: Path) -> None:
     """Put the model beside its run, and on the card the id that MLflow gives it."""
     client = tracker.client
-    model = client.create_logged_model(tracker.experiment_id, READER, card.run_id)
+    model = client.create_logged_model(tracker.experiment_id, _READER, card.run_id)
     card.model_id = card.model_uuid = model.model_id
     card.artifact_path = model.artifact_location
     card.save(str(local / "MLmodel"))
@@ -191,13 +191,13 @@ def fetch(model: str, *, uri: str | None, storage: str, cache: Path) -> Path:
 
 def check_model(model: str) -> None:
     """ResourceError unless `model` has the form of a registered version's name."""
-    if not MODEL.fullmatch(model):
+    if not _MODEL.fullmatch(model):
         raise ResourceError(f"{model}: must be models:/NAME@ALIAS or models:/NAME/VERSION")
 
 
 def named_version(client: MlflowClient, model: str, uri: str) -> ModelVersion:
     """The version that models:/NAME@ALIAS or models:/NAME/VERSION is. ResourceError: none is."""
-    named = MODEL.fullmatch(model)
+    named = _MODEL.fullmatch(model)
     assert named, "checked by check_model"
     name, alias, number = named.groups()
     try:
@@ -207,7 +207,7 @@ def named_version(client: MlflowClient, model: str, uri: str) -> ModelVersion:
     except MlflowException as error:
         if error.get_http_status_code() >= 500:
             raise
-        raise ResourceError(f"{model}: no such model at {shown(uri)}") from error
+        raise ResourceError(f"{model}: no such model at {without_credentials(uri)}") from error
 
 
 def _existing_folder(folder: Path) -> Path:
@@ -221,9 +221,9 @@ def _reader(folder: Path) -> Path:
     if not (folder / "MLmodel").exists():
         return folder
     artifacts = Model.load(str(folder)).flavors["python_function"].get("artifacts", {})
-    if READER not in artifacts:
+    if _READER not in artifacts:
         raise ResourceError(f"{folder}: this MLflow model holds no reader of ours")
-    return folder / str(artifacts[READER]["path"])
+    return folder / str(artifacts[_READER]["path"])
 
 
 def refuse_missing_database(sought: str, uri: str) -> None:
@@ -231,7 +231,9 @@ def refuse_missing_database(sought: str, uri: str) -> None:
     # Opening a database that does not exist would make it.
     url = sqlalchemy.make_url(uri) if uri.startswith("sqlite:") else None
     if url is not None and url.database and not Path(url.database).exists():
-        raise ResourceError(f"{sought}: there is no tracking database {shown(uri)} to find it in")
+        raise ResourceError(
+            f"{sought}: there is no tracking database {without_credentials(uri)} to find it in"
+        )
 
 
 def _local_copy(location: str, client: MlflowClient, cache: Path) -> Path:

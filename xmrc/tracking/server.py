@@ -1,7 +1,8 @@
 """Where MLflow is, and whether it answers.
 
 In: `tracking.uri`, `storage` and MLFLOW_TRACKING_URI. Out: a client, or a ResourceError of one line
-within seconds. A tracking URI may hold credentials: what is shown to a user goes through `shown`.
+within seconds. A tracking URI may hold credentials: what is shown to a user goes through
+`without_credentials`.
 """
 
 import logging
@@ -18,7 +19,7 @@ from mlflow.exceptions import MlflowException
 
 from xmrc.errors import ResourceError
 
-FROM_ENVIRONMENT = "MLFLOW_TRACKING_URI"
+_FROM_ENVIRONMENT = "MLFLOW_TRACKING_URI"
 
 
 def tracking_uri(uri: str | None, storage: str) -> str:
@@ -26,7 +27,7 @@ def tracking_uri(uri: str | None, storage: str) -> str:
 
     ResourceError: it has not the form of an address.
     """
-    chosen = uri or os.environ.get(FROM_ENVIRONMENT)
+    chosen = uri or os.environ.get(_FROM_ENVIRONMENT)
     if chosen:
         _check_form(chosen)
         return chosen
@@ -46,7 +47,7 @@ def _check_form(uri: str) -> None:
     except (ValueError, sqlalchemy.exc.ArgumentError) as error:
         raise ResourceError(
             f"tracking.uri: must be the address of an MLflow server or of a database, got "
-            f"{shown(uri)}: {cause(error)}"
+            f"{without_credentials(uri)}: {cause(error)}"
         ) from error
 
 
@@ -73,7 +74,7 @@ def is_database(uri: str) -> bool:
 
 def connect(uri: str) -> MlflowClient:
     """A client whose database, if it works on one, opens. Whatever the database raises."""
-    hush()
+    _silence_mlflow()
     if is_database(uri):
         _open_database(uri)
     return MlflowClient(uri)
@@ -90,7 +91,7 @@ def _open_database(uri: str) -> None:
     engine.dispose()
 
 
-def hush() -> None:
+def _silence_mlflow() -> None:
     """Keep migrations and retries, which a user cannot act on, off the terminal."""
     for name, level in {
         "mlflow": logging.ERROR,
@@ -101,7 +102,7 @@ def hush() -> None:
 
 
 @contextmanager
-def environment(variables: Mapping[str, str]) -> Iterator[None]:
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
     """Set variables, which MLflow reads at every call, for a while."""
     before = {key: os.environ.get(key) for key in variables}
     os.environ.update(variables)
@@ -122,14 +123,14 @@ def patience(*, retries: int, seconds: int) -> AbstractContextManager[None]:
         "MLFLOW_HTTP_REQUEST_TIMEOUT": str(seconds),
         "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     }
-    return environment({k: v for k, v in wanted.items() if k not in os.environ})
+    return _environment({k: v for k, v in wanted.items() if k not in os.environ})
 
 
 def only_here(uri: str) -> AbstractContextManager[None]:
     """Make `uri` what MLflow falls back on: its registry and loader ask no client for it."""
-    return environment(
+    return _environment(
         {
-            FROM_ENVIRONMENT: uri,
+            _FROM_ENVIRONMENT: uri,
             "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
             "MLFLOW_UV_AUTO_DETECT": "false",  # puts the lock file of any project into the model
         }
@@ -142,14 +143,15 @@ def refusing(uri: str) -> Iterator[None]:
     try:
         yield
     except (MlflowException, sqlalchemy.exc.SQLAlchemyError, OSError, ImportError) as error:
-        given = os.environ.get(FROM_ENVIRONMENT) == uri
-        origin = f" (from {FROM_ENVIRONMENT})" if given else ""
+        given = os.environ.get(_FROM_ENVIRONMENT) == uri
+        origin = f" (from {_FROM_ENVIRONMENT})" if given else ""
         raise ResourceError(
-            f"tracking.uri: MLflow at {shown(uri)}{origin} does not serve: {cause(error)}"
+            f"tracking.uri: MLflow at {without_credentials(uri)}{origin} does not serve: "
+            f"{cause(error)}"
         ) from error
 
 
-def shown(text: str) -> str:
+def without_credentials(text: str) -> str:
     """A URI, or a text with URIs, without user names, passwords and query strings."""
     without_user = re.sub(r"://[^\s'\"/:@]*(:[^\s'\"@]*)?@", "://", text)
     return re.sub(r"(?<=\S)\?[^\s'\"]*=[^\s'\"]*", "", without_user)
@@ -164,4 +166,4 @@ def cause(error: BaseException) -> str:
             error = reason
         reason = reason.__cause__ or reason.__context__
     first = re.split(r"\.\s|\n", str(error).strip())[0]
-    return shown(first or type(error).__name__)[:300]
+    return without_credentials(first or type(error).__name__)[:300]

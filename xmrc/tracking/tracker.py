@@ -24,15 +24,15 @@ from xmrc.errors import ResourceError
 from xmrc.tracking.names import numbers, texts
 from xmrc.tracking.outbox import Outbox
 from xmrc.tracking.provenance import provenance
-from xmrc.tracking.runs import NOTHING, STATUS, Run, Runs
+from xmrc.tracking.runs import NOTHING, STATUS, Runs, TrackedRun
 from xmrc.tracking.server import (
     artifact_root,
     connect,
     is_database,
     patience,
     refusing,
-    shown,
     tracking_uri,
+    without_credentials,
 )
 
 
@@ -43,8 +43,8 @@ class Tracker:
     client: MlflowClient
     uri: str
     experiment_id: str
-    _study: Run | None = None
-    _trials: dict[str, Run] = field(default_factory=dict)
+    _study: TrackedRun | None = None
+    _trials: dict[str, TrackedRun] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._runs = Runs(self.client, self.experiment_id)
@@ -63,15 +63,16 @@ class Tracker:
                 return cls(client, uri, client.create_experiment(experiment, place))
         if found.lifecycle_stage != "active":
             raise ResourceError(
-                f"tracking.uri: the experiment {experiment} at {shown(uri)} is deleted; bring it "
-                f"back with `mlflow experiments restore --experiment-id {found.experiment_id}`"
+                f"tracking.uri: the experiment {experiment} at {without_credentials(uri)} is "
+                "deleted; bring it back with `mlflow experiments restore --experiment-id "
+                f"{found.experiment_id}`"
             )
         return cls(client, uri, found.experiment_id)
 
     @property
     def address(self) -> str:
         """The tracking URI, without credentials."""
-        return shown(self.uri)
+        return without_credentials(self.uri)
 
     @property
     def view(self) -> str:
@@ -197,11 +198,11 @@ class Tracker:
             return (self._trial(trial, trial) if trial else self._parent).run_id
 
     @property
-    def _parent(self) -> Run:
+    def _parent(self) -> TrackedRun:
         assert self._study is not None, "start_study comes first"
         return self._study
 
-    def _trial(self, trial: str, name: str) -> Run:
+    def _trial(self, trial: str, name: str) -> TrackedRun:
         """The child run: remembered, else found by its tag, else made."""
         if trial not in self._trials:
             parent = self._parent.run_id

@@ -1,0 +1,183 @@
+"""What an evaluation leaves on disk, read back by other libraries; and what a failure leaves."""
+
+import csv
+import json
+
+import pytest
+
+from xmrc.errors import DataError, ResourceError
+from xmrc.files import check_writable, replacing, replacing_folder
+from xmrc.scoring.evaluation_files import read_scores, write_matrix, write_predictions, write_scores
+from xmrc.scoring.gxlt import PairScore, Scores
+from xmrc.scoring.predictions import Prediction
+from xmrc.scoring.spans import AnswerSpan
+
+SCORES = Scores(
+    question_languages=("en", "de"),
+    context_languages=("en", "de"),
+    pairs={
+        "en-en": PairScore(80.0, 60.0, 5),
+        "en-de": PairScore(1 / 3, 0.0, 3),
+        "de-de": PairScore(70.0, 50.0, 2),
+    },
+    metrics={"gxlt_f1": 50 + 1 / 9, "xlt_em": 55.0},
+)
+
+
+def test_scores_read_back(tmp_path):
+    write_scores(tmp_path / "new" / "scores.json", SCORES)
+    assert json.loads((tmp_path / "new" / "scores.json").read_text()) == {
+        "metrics": {"gxlt_f1": 50 + 1 / 9, "xlt_em": 55.0},
+        "pairs": {
+            "en-en": {"f1": 80.0, "em": 60.0, "n": 5},
+            "en-de": {"f1": 1 / 3, "em": 0.0, "n": 3},
+            "de-de": {"f1": 70.0, "em": 50.0, "n": 2},
+        },
+    }
+
+
+def test_scores_come_back_as_they_were(tmp_path):
+    write_scores(tmp_path / "scores.json", SCORES)
+    assert read_scores(tmp_path / "scores.json") == SCORES
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "must have metrics, and pairs"),
+        ('{"metrics": {}}', "must have metrics, and pairs"),
+        ('{"metrics": {}, "pairs": {"en-en": {"f1": 1}}}', "must have metrics, and pairs"),
+        ('{"metrics": {}, "pairs": {}}', "must have metrics, and pairs"),
+        ("[]", "must have metrics, and pairs"),
+        (None, "cannot be read: No such file"),
+    ],
+)
+def test_what_are_no_scores_is_refused(tmp_path, text, message):
+    path = tmp_path / "scores.json"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(DataError, match=rf"scores\.json: {message}"):
+        read_scores(path)
+
+
+def test_matrix_reads_back(tmp_path):
+    write_matrix(tmp_path / "matrix.csv", SCORES)
+    with open(tmp_path / "matrix.csv", newline="") as file:
+        assert list(csv.DictReader(file)) == [
+            {"question_language": "en", "en": "80.0", "de": str(1 / 3)},
+            {"question_language": "de", "en": "", "de": "70.0"},
+        ]
+
+
+def test_predictions_read_back(tmp_path):
+    spans = (AnswerSpan("Zürich\n中国", 3, 12, 0.75), AnswerSpan("\ud83d \\ud83d", 0, 8, 0.25))
+    predictions = [Prediction("q1", "en", "de", spans), Prediction("q2", "de", "de", ())]
+    write_predictions(tmp_path / "predictions.jsonl", iter(predictions))
+    text = (tmp_path / "predictions.jsonl").read_text(encoding="utf-8")
+    assert "Zürich" in text  # readable, not escaped
+    assert [json.loads(line) for line in text.splitlines()] == [
+        {
+            "id": "q1",
+            "question_language": "en",
+            "context_language": "de",
+            "answer": "Zürich\n中国",
+            "score": 0.75,
+            "start": 3,
+            "end": 12,
+            "nbest": [
+                {"text": "Zürich\n中国", "start": 3, "end": 12, "score": 0.75},
+                {"text": "\ud83d \\ud83d", "start": 0, "end": 8, "score": 0.25},
+            ],
+        },
+        {
+            "id": "q2",
+            "question_language": "de",
+            "context_language": "de",
+            "answer": "",
+            "score": 0.0,
+            "start": 0,
+            "end": 0,
+            "nbest": [],
+        },
+    ]
+
+
+def test_a_failure_leaves_the_old_file_and_nothing_beside_it(tmp_path):
+    def broken():
+        yield Prediction("q1", "en", "de", ())
+        raise RuntimeError("half-way")
+
+    target = tmp_path / "predictions.jsonl"
+    target.write_text("old")
+    with pytest.raises(RuntimeError, match="half-way"):
+        write_predictions(target, broken())
+    assert target.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_the_name_appears_when_the_file_is_whole(tmp_path):
+    target = tmp_path / "file"
+    with replacing(target) as partial:
+        partial.write_text("half")
+        assert not target.exists()
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_folder_that_cannot_be_written_is_one_line_naming_the_file(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ResourceError, match=r"file/scores\.json: cannot be written") as caught:
+        write_scores(tmp_path / "file" / "scores.json", SCORES)
+    assert "\n" not in str(caught.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_folder_appears_whole(tmp_path):
+    target = tmp_path / "new" / "out"
+    with replacing_folder(target, ["a", "b"]) as partial:
+        (partial / "a").write_text("1")
+        (partial / "b").write_text("2")
+        assert not target.exists()
+    assert {path.name: path.read_text() for path in target.iterdir()} == {"a": "1", "b": "2"}
+    assert list(target.parent.iterdir()) == [target]
+
+
+def test_in_a_folder_that_is_there_only_the_named_files_change(tmp_path):
+    for name in ("a", "b", "mine"):
+        (tmp_path / name).write_text("old")
+    with replacing_folder(tmp_path, ["a", "b"]) as partial:
+        (partial / "a").write_text("new")
+    # "b" was of the evaluation before, and would be taken for one of this
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {
+        "a": "new",
+        "mine": "old",
+    }
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_folder_that_fails_is_as_before(tmp_path, there):
+    target = tmp_path / "out"
+    if there:
+        target.mkdir()
+        (target / "a").write_text("old")
+
+    def fail():
+        with replacing_folder(target, ["a"]) as partial:
+            (partial / "a").write_text("half")
+            raise RuntimeError("half-way")
+
+    with pytest.raises(RuntimeError, match="half-way"):
+        fail()
+    assert [path.read_text() for path in tmp_path.rglob("*") if path.is_file()] == ["old"] * there
+    assert [path.name for path in tmp_path.iterdir()] == ["out"] * there
+
+
+def test_what_can_be_written_is_known_before_and_nothing_is_left(tmp_path):
+    check_writable(tmp_path)
+    check_writable(tmp_path / "a" / "b")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").write_text("")
+    for blocked in (tmp_path / "file", tmp_path / "file" / "below", tmp_path / ("x" * 300)):
+        with pytest.raises(ResourceError, match="cannot be written") as caught:
+            check_writable(blocked)
+        assert str(blocked) in str(caught.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]

@@ -1,0 +1,129 @@
+"""What a run of a study has found so far. In: its folder. Out: `Findings`, which a page shows."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from xmrc.errors import DataError, SettingsError
+from xmrc.scoring.predictions import ExampleScore
+from xmrc.scoring.score_tables import EXAMPLES, read_examples
+from xmrc.search.folder import (
+    CHAMPION,
+    LEDGER,
+    SELECT,
+    SETTINGS,
+    START,
+    VERDICT,
+    VERSION,
+    StudyFolder,
+)
+from xmrc.search.ledger import Ledger, TrialRecord
+from xmrc.selection.contenders import SEED, Candidate, Confirmation, read_confirmation
+from xmrc.selection.final_sets import FinalSet, read_finals
+from xmrc.settings import Study, load_study
+
+
+@dataclass(frozen=True)
+class _Verdict:
+    """What the promotion has said of the winner, and the version it became, if it has yet."""
+
+    alias: str
+    reason: str
+    version: str | None
+
+
+@dataclass(frozen=True)
+class Findings:
+    """A study, its trials, and two readings of the selection set, empty where there are none."""
+
+    study: Study
+    ledger: Ledger
+    start: Sequence[ExampleScore]  # by what the trials start from
+    champion: Sequence[ExampleScore]  # by the best of them
+    confirmation: Confirmation | None  # None: not begun, or not asked for
+    verdict: _Verdict | None  # on the winner of the confirmation
+    finals: Sequence[FinalSet]  # read by base and champion
+    select: str  # the selection set, and how it overlaps with training where it does
+
+    @property
+    def metric(self) -> str:
+        """What the search selects by."""
+        return self.ledger.metric
+
+    @property
+    def ranking(self) -> list[TrialRecord]:
+        """The trials that have reported, best first by the search's own scores."""
+        return self.ledger.ranking
+
+    @property
+    def winner(self) -> Candidate | None:
+        """The winner of the confirmation, once that is over."""
+        return self.confirmation.winner if self.confirmation else None
+
+    @property
+    def best(self) -> TrialRecord:
+        """The trial that has won: the confirmation where there is one, else the search."""
+        return self.winner.trial if self.winner else self.ranking[0]
+
+    @property
+    def reader(self) -> TrialRecord:
+        """The training that stands for the best: its median seed, else the trial itself."""
+        return self.winner.median if self.winner else self.best
+
+    @property
+    def reader_name(self) -> str:
+        """What `champion` is called in tables and pictures."""
+        name = f"trial {self.best.number}"
+        return f"{name}, seed {self.reader.values[SEED]}" if self.winner else name
+
+    @property
+    def standing(self) -> list[TrialRecord]:
+        """The ranking, but for the winner of a confirmation, which comes first."""
+        return [self.best, *(record for record in self.ranking if record is not self.best)]
+
+
+def find_run(root: Path, name: str) -> Path:
+    """The folder of a study's last run; of another one for NAME/DATE-TIME.
+
+    Errors: SettingsError where there is none.
+    """
+    named = root / name
+    runs = [named] if (named / LEDGER).exists() else [p.parent for p in named.glob(f"*/{LEDGER}")]
+    if not runs:
+        studies = sorted({path.parents[1].name for path in root.glob(f"*/*/{LEDGER}")})
+        there = ", ".join(studies) or "none"
+        raise SettingsError(
+            f"--study: must be a study that has run under {root} (there: {there}), got {name}"
+        )
+    return max(runs)  # their names are their dates
+
+
+def read_findings(folder: Path) -> Findings:
+    """Read a run's folder. DataError: no trial has reported anything yet."""
+    study = load_study(folder / SETTINGS)
+    ledger = Ledger.open(folder / LEDGER, study.search.metric)
+    if not ledger.ranking:
+        raise DataError(f"{folder / LEDGER}: no trial has reported a score yet")
+    readings = _read(folder / START), _read(folder / CHAMPION)
+    confirmation = read_confirmation(folder, study, ledger)
+    state = StudyFolder(folder).state()
+    return Findings(
+        study,
+        ledger,
+        *readings,
+        confirmation,
+        _verdict(state),
+        read_finals(folder),
+        state.get(SELECT, study.settings.data.select),
+    )
+
+
+def _verdict(state: Mapping[str, Any]) -> _Verdict | None:
+    said = state.get(VERDICT)
+    return said and _Verdict(said["alias"], said["reason"], state.get(VERSION))
+
+
+def _read(folder: Path) -> list[ExampleScore]:
+    file = folder / EXAMPLES
+    return read_examples(file) if file.exists() else []

@@ -1,0 +1,65 @@
+"""A study on one page. In: its folder. Out: `index.html`, which needs nothing, and PNG files.
+
+What a study has not come to yet is left out, so a search that still runs can be looked at.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from xmrc.files import replacing
+from xmrc.pages.confirmation_section import confirmation
+from xmrc.pages.final_section import finals
+from xmrc.pages.findings import Findings, read_findings
+from xmrc.pages.html import PageSection, page
+from xmrc.pages.observed_sections import coefficients, watched
+from xmrc.pages.page_tables import tiles
+from xmrc.pages.sections import (
+    best,
+    effects,
+    languages,
+    learned,
+    printed,
+    ranks,
+    search,
+    study_file,
+    trials,
+)
+from xmrc.search.folder import REPORT
+
+_PAGE = "index.html"
+_SECTIONS: tuple[Callable[[Findings, Path], PageSection], ...] = (
+    best,
+    confirmation,
+    finals,
+    printed,
+    trials,
+    search,
+    effects,
+    languages,
+    learned,
+    coefficients,
+    watched,
+    ranks,
+    study_file,
+)
+
+
+def write_report(folder: Path, out: Path | None = None) -> Path:
+    """Draw the pictures and write the page, into the `report` of a run's folder or into `out`.
+
+    Errors: DataError if no trial has reported, ResourceError if it cannot be written.
+    """
+    findings = read_findings(folder)
+    out = out or folder / REPORT
+    study = findings.study
+    text = page(
+        study.name,
+        subtitle=f"{study.settings.encoder}, trained on {study.settings.data.train}, selected by "
+        f"{findings.metric} on {findings.select}",
+        tiles=tiles(findings),
+        sections=[section for build in _SECTIONS if (section := build(findings, out))],
+        footer=str(folder),
+    )
+    with replacing(out / _PAGE) as partial:
+        partial.write_text(text, encoding="utf-8")
+    return out / _PAGE

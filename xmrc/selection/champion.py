@@ -1,0 +1,189 @@
+"""What follows the best trial. In: the ledger. Out: scores, pictures, a registered version."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import xmrc
+from xmrc.data.examples import Example
+from xmrc.learning.job import MODEL
+from xmrc.learning.worker import WorkerResources
+from xmrc.pages.heatmaps import gxlt_difference_heatmap, gxlt_heatmap
+from xmrc.scoring.gxlt import Scores
+from xmrc.scoring.metrics import exact_match
+from xmrc.scoring.predictions import Prediction
+from xmrc.search.folder import CHAMPION, VERSION, StudyFolder
+from xmrc.search.ledger import Ledger, TrialRecord
+from xmrc.search.prepare import Prepared
+from xmrc.search.reading import Reading, publish_files, read_on_cluster, write_reading
+from xmrc.selection.contenders import SEED, Candidate
+from xmrc.selection.final_sets import titled
+from xmrc.selection.promotion import Verdict
+from xmrc.settings import Study
+from xmrc.tracking.registry import register
+from xmrc.tracking.tracker import Tracker
+
+_PACKAGE = Path(xmrc.__file__).parent
+_REQUIRED = ("torch", "transformers", "pyarrow", "pydantic", "pyyaml", "filelock", "pandas")
+
+
+@dataclass(frozen=True)
+class _ShownAnswer:
+    """An answer that people can look at."""
+
+    question: str
+    context: str
+    question_language: str
+    context_language: str
+    answer: str
+    score: float
+
+
+@dataclass(frozen=True)
+class Winner:
+    """The trial that won, the training whose reader stands for it, and how both were chosen."""
+
+    trial: TrialRecord
+    reader: TrialRecord
+    note: str  # a sentence for the registry
+
+
+@dataclass(frozen=True)
+class Champion:
+    """The winner, its reader and the version that it became."""
+
+    trial: TrialRecord
+    model: Path
+    folder: Path  # scores.json, predictions.jsonl, tables and pictures
+    reading: Reading
+    shown: _ShownAnswer
+    registered: str  # models:/NAME@champion, or @challenger
+    version: str
+    verdict: Verdict
+
+
+def best_trial(ledger: Ledger) -> Winner:
+    """The winner of a search that is not confirmed."""
+    best = ledger.ranking[0]
+    return Winner(best, best, "Not confirmed with other seeds.")
+
+
+def confirmed(found: Sequence[Candidate], metric: str) -> Winner:
+    """The winner of a confirmation: the best mean of seeds, and its median seed."""
+    best = found[0]
+    spread = "" if best.deviation is None else f" ± {best.deviation:.2f}"
+    seed = best.median.values[SEED]
+    note = (
+        f"Confirmed: {metric} {best.mean:.2f}{spread} over {len(best.seeds)} fresh seeds; this is "
+        f"the median one, seed {seed}."
+    )
+    return Winner(best.trial, best.median, note)
+
+
+def register_winner(
+    study: Study,
+    prepared: Prepared,
+    ledger: Ledger,
+    winner: Winner,
+    verdict: Verdict,
+    resources: WorkerResources,
+    tracker: Tracker,
+    start: Scores,
+) -> Champion:
+    """Score, draw and register the winner; `start` is what it is compared with."""
+    assert winner.reader.checkpoint is not None, "the winner's checkpoint is never deleted"
+    model = Path(winner.reader.checkpoint) / MODEL
+    reading = read_on_cluster(study.settings, prepared, prepared.select, str(model), resources)
+    folder = ledger.path.parent / CHAMPION
+    select = titled(study.settings.data.select, prepared.label)
+    write_reading(folder, reading, prepared.label)
+    _draw(folder, f"{study.name}: {select}", reading.scores, start)
+    _publish(tracker, ledger, folder, reading.scores)
+    shown = _shown_answer(reading)
+    state = StudyFolder(ledger.path.parent)
+    version = state.state().get(VERSION)  # of a study that is resumed after its end
+    if version is None:
+        version = register(
+            tracker,
+            model,
+            name=study.tracking.register_as,
+            code=_PACKAGE / "tracking" / "pyfunc_model.py",
+            code_paths=[_PACKAGE],
+            requirements=[f"{name}=={metadata.version(name)}" for name in _REQUIRED],
+            scores=reading.scores.metrics,
+            example={"question": shown.question, "context": shown.context},
+            description=f"{description(study, winner, select)} {verdict.reason}",
+            trial=winner.reader.id,
+            alias=verdict.alias,
+            tags=verdict.tags,
+        )
+        state.remember(**{VERSION: version})
+    registered = f"models:/{study.tracking.register_as}@{verdict.alias}"
+    return Champion(winner.trial, model, folder, reading, shown, registered, version, verdict)
+
+
+def _draw(folder: Path, title: str, scores: Scores, start: Scores) -> None:
+    """The G-XLT heatmap of the champion, and its difference from where it started."""
+    gxlt_heatmap(folder / "matrix.png", scores.matrix("f1"), title=f"{title}, F1")
+    gxlt_difference_heatmap(
+        folder / "difference.png",
+        scores.matrix("f1"),
+        start.matrix("f1"),
+        title=f"{title}, F1 of the champion less the base",
+    )
+
+
+def _publish(tracker: Tracker, ledger: Ledger, folder: Path, scores: Scores) -> None:
+    """Put tables and pictures beside the study's run in MLflow."""
+    tracker.log_table([_trial_row(record, ledger.metric) for record in ledger.table], "trials.csv")
+    publish_files(tracker, folder, CHAMPION)
+    tracker.log_metrics({f"champion_{name}": value for name, value in scores.metrics.items()})
+
+
+def _trial_row(record: TrialRecord, metric: str) -> dict[str, Any]:
+    """One trial as a row of a table."""
+    return {
+        "trial": record.number,
+        **record.values,
+        "state": record.state,
+        "cause": record.cause,
+        "evaluations": len(record.history),
+        "seconds": round(record.seconds, 1),
+        metric: record.best,
+    }
+
+
+def _shown_answer(reading: Reading) -> _ShownAnswer:
+    """The surest right answer over a context in another language than the question's.
+
+    Where there is none, the surest answer of all.
+    """
+    pairs = list(zip(reading.examples, reading.predictions, strict=True))
+    across = [pair for pair in pairs if pair[0].question_language != pair[0].context_language]
+    right = [pair for pair in across if _right(*pair)]
+    example, prediction = max(right or across or pairs, key=lambda pair: pair[1].score)
+    return _ShownAnswer(
+        example.question,
+        example.context,
+        example.question_language,
+        example.context_language,
+        prediction.answer,
+        prediction.score,
+    )
+
+
+def description(study: Study, winner: Winner, select: str) -> str:
+    """What the registry says of the version."""
+    trial, reader = winner.trial, winner.reader
+    values = ", ".join(f"{key} = {value}" for key, value in trial.values.items())
+    return (
+        f"Trial {trial.number} of study {study.name}: {study.search.metric} {reader.best:.2f} "
+        f"on {select}. {winner.note}{f' {values}.' if values else ''}"
+    )
+
+
+def _right(example: Example, prediction: Prediction) -> bool:
+    golds = [answer.text for answer in example.answers]
+    return exact_match(prediction.answer, golds, example.context_language) == 1

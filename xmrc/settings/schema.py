@@ -1,0 +1,171 @@
+"""One file, one study: what is trained, searched, and where. In: plain values. Out: `Study`."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+
+from xmrc.settings.domains import Domain
+from xmrc.settings.expected import System, by_system
+from xmrc.settings.sections import (
+    Count,
+    Languages,
+    NotNegative,
+    Positive,
+    RunSettings,
+    Section,
+    Seed,
+    Text,
+    each_once,
+)
+from xmrc.settings.wording import broken, rule
+
+_Metric = Literal[
+    "gxlt_f1",
+    "gxlt_em",
+    "gxlt_cross_f1",
+    "gxlt_cross_em",
+    "gxlt_micro_f1",
+    "gxlt_micro_em",
+    "xlt_f1",
+    "xlt_em",
+]
+_Name = Annotated[
+    str,
+    Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"),
+    rule("must be at most 100 letters, digits, '.', '_' or '-', the first a letter or digit"),
+]
+_Cpus = Annotated[Positive | Literal["auto"], rule("must be a number greater than 0, or auto")]
+_Gpus = Annotated[NotNegative | Literal["auto"], rule("must be a number of at least 0, or auto")]
+
+
+def _no_uri(storage: str) -> str:
+    if "://" in storage:
+        raise broken("", "must be a folder (which all nodes of a cluster see)", storage)
+    return storage
+
+
+_Storage = Annotated[Text, AfterValidator(_no_uri)]
+
+
+def _without_deleted(space: Any) -> Any:
+    """`data.ntl: null` takes a key out of the space, `space: null` all of them."""
+    if not isinstance(space, dict):
+        return {} if space is None else space
+    return {key: domain for key, domain in space.items() if domain is not None}
+
+
+class FinalSettings(Section):
+    """A corpus that is scored once, after everything was chosen."""
+
+    corpus: Text
+    languages: Languages | None = None  # null = those of settings.data
+
+
+def _named(final: Any) -> Any:
+    """`mlqa/test` is short for `{corpus: mlqa/test}`."""
+    return {"corpus": final} if isinstance(final, str) else final
+
+
+_Final = Annotated[FinalSettings, BeforeValidator(_named)]
+
+
+class ConfirmSettings(Section):
+    """The best trials are trained again with other seeds, and the best mean wins."""
+
+    top: Count = 3  # trials
+    seeds: Count = 5  # of each; a champion is beaten by at least 5
+
+
+class SearchSettings(Section):
+    """How trials are proposed, stopped and kept."""
+
+    metric: _Metric = "gxlt_f1"  # 0 to 100, on settings.data.select
+    mode: Literal["max"] = "max"  # every metric is better when higher
+    trials: Count | None = None  # null = 40, or every point of a grid
+    sampler: Literal["tpe", "random", "grid"] = "tpe"
+    scheduler: Literal["asha", "none"] = "asha"
+    grace: Count = 1  # evaluations before ASHA may stop a trial
+    reduction_factor: Annotated[float, Field(gt=1)] = 3  # ASHA lets one in so many go on
+    evaluate_every: Positive = 0.5  # epochs
+    max_failures: Annotated[int, Field(ge=0)] = 1  # restarts of a trial
+    keep: Count = 3  # best trials whose checkpoints stay on disk
+    seed: Seed = 0
+    start_from: Annotated[tuple[Mapping[str, Any], ...], Field(strict=False)] = ()  # tried first
+    final: Annotated[tuple[_Final, ...], Field(strict=False)] = ()  # for the winner and the base
+    confirm: ConfirmSettings | None = None  # null = the best trial wins
+
+    @model_validator(mode="after")
+    def _each_final_set_once(self) -> Self:
+        names = [one.corpus for one in self.final]
+        if len(set(names)) < len(names):
+            raise broken("final", "must name each corpus once", names)
+        return self
+
+    @model_validator(mode="after")
+    def _a_grid_starts_anywhere(self) -> Self:
+        if self.sampler == "grid" and self.start_from:
+            text = "must be empty where sampler is grid: every point is tried"
+            raise broken("start_from", text, [dict(point) for point in self.start_from])
+        return self
+
+
+class PromotionSettings(Section):
+    """What a confirmed winner must do to take the place of the registered champion."""
+
+    on: Text | None = None  # corpus; null = 30 % of the selection set's question ids, kept aside
+    max_language_drop: NotNegative = 1.0  # points of F1 that a context language may lose for sure
+    alpha: Annotated[float, Field(gt=0, lt=1)] = 0.05  # of the tests over seeds
+
+
+class ResourceSettings(Section):
+    """What one trial takes."""
+
+    workers: Count = 1  # processes that share a batch
+    cpus_per_worker: _Cpus = "auto"  # cores
+    gpus_per_worker: _Gpus = "auto"  # auto: one each where there are GPUs, else none
+
+
+class TrackingSettings(Section):
+    """Where MLflow keeps runs and models, and which questions are looked at closely."""
+
+    uri: Text | None = None  # null = MLFLOW_TRACKING_URI, else SQLite in the storage
+    experiment: Text | None = None  # null = the study's name
+    register_as: _Name = "xmrc-gxlt"  # model in the registry
+    # question ids of settings.data.select: their first five answers are kept at every evaluation
+    watch: Annotated[tuple[Text, ...], Field(strict=False), each_once("question id")] = ()
+
+
+class Study(Section):
+    """A whole study file."""
+
+    name: _Name
+    storage: _Storage = "runs"  # folder; everything that a study writes is below storage/name
+    settings: RunSettings = RunSettings()
+    space: Annotated[Mapping[str, Domain], BeforeValidator(_without_deleted)] = {}
+    search: SearchSettings = SearchSettings()
+    promotion: PromotionSettings = PromotionSettings()  # where search.confirm is on
+    resources: ResourceSettings = ResourceSettings()
+    tracking: TrackingSettings = TrackingSettings()
+    # what a paper prints, shown beside ours
+    expected: Annotated[Mapping[Text, System], BeforeValidator(by_system)] = {}
+
+    @model_validator(mode="after")
+    def _the_search_sees_no_other_set(self) -> Self:
+        select = self.settings.data.select
+        if any(one.corpus == select for one in self.search.final):
+            text = f"must not have settings.data.select, {select}: the search sees it"
+            raise broken("search.final", text, [one.corpus for one in self.search.final])
+        if self.promotion.on == select:
+            raise broken("promotion.on", "must not be settings.data.select", select)
+        return self
+
+    @model_validator(mode="after")
+    def _promotion_follows_confirmation(self) -> Self:
+        if self.search.confirm is None:
+            for key, usual in PromotionSettings():
+                value = getattr(self.promotion, key)
+                if value != usual:
+                    text = "must be left out where search.confirm is null: nothing is compared"
+                    raise broken(f"promotion.{key}", text, value)
+        return self
