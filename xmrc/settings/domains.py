@@ -9,7 +9,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_serializer, model_validator
 
-from xmrc.settings.sections import Section
+from xmrc.settings.fields import Section
 from xmrc.settings.wording import broken, rule
 from xmrc.settings.yaml_text import one_line
 

@@ -20,7 +20,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
-from xmrc.settings.sections import Section, Text
+from xmrc.settings.fields import Section, Text
 from xmrc.settings.wording import broken, rule
 
 BASE_SYSTEM = "base"  # the system that the trials start from

@@ -7,17 +7,17 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from xmrc.settings.domains import Domain
 from xmrc.settings.expected import System, by_system
-from xmrc.settings.sections import (
+from xmrc.settings.fields import (
     Count,
     Languages,
     NotNegative,
     Positive,
-    RunSettings,
     Section,
     Seed,
     Text,
     each_once,
 )
+from xmrc.settings.sections import RunSettings
 from xmrc.settings.wording import broken, rule
 
 _Metric = Literal[

@@ -4,12 +4,23 @@ Each class is one section of the file; each field says its unit. Defaults are th
 Carrino et al. 2023 [SKD] as its released code has it.
 """
 
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-from xmrc.settings.wording import broken, rule
+from xmrc.settings.fields import (
+    Coefficient,
+    Count,
+    Folder,
+    Languages,
+    NotNegative,
+    Positive,
+    Section,
+    Seed,
+    Share,
+    Text,
+)
+from xmrc.settings.wording import broken
 
 OVER_CANDIDATES = ("mml", "hard_em", "hl")  # span losses over Z
 WINDOW_KEYS = (  # what makes other windows of the same pairs, and what other pairs are drawn from
@@ -21,38 +32,6 @@ WINDOW_KEYS = (  # what makes other windows of the same pairs, and what other pa
     "data.stride",
 )
 _SPECIAL_TOKENS = 4  # at most, in a window: <s> question </s> </s> context </s>
-
-
-class Section(BaseModel):
-    """Frozen, without unknown keys; no value is bent into another type (1 may stand for 1.0)."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, validate_default=True
-    )
-
-
-def each_once(what: str) -> AfterValidator:
-    """The rule that a list names each of its entries, `what` they are, once."""
-
-    def check(names: tuple[str, ...]) -> tuple[str, ...]:
-        if len(set(names)) < len(names):
-            raise broken("", f"must name each {what} once", list(names))
-        return names
-
-    return AfterValidator(check)
-
-
-Text = Annotated[str, Field(min_length=1)]
-Count = Annotated[int, Field(ge=1, le=2**31 - 1)]
-Positive = Annotated[float, Field(gt=0)]
-NotNegative = Annotated[float, Field(ge=0)]
-Share = Annotated[float, Field(ge=0, le=1)]
-Folder = Annotated[Path, Field(strict=False)]
-Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
-Languages = Annotated[tuple[Text, ...], Field(strict=False, min_length=1), each_once("language")]
-Coefficient = Annotated[
-    NotNegative | Literal["map"], rule("must be a number of at least 0, or map")
-]
 
 
 class EncoderConfig(Section):
