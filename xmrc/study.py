@@ -12,7 +12,7 @@ from rich.console import Console
 
 from xmrc.data.cache import Cache
 from xmrc.errors import ResourceError
-from xmrc.pages.page import write_report
+from xmrc.pages.page import draw_champion, draw_final_sets, write_report
 from xmrc.scoring.gxlt import Scores
 from xmrc.search.base import check_given_base, find_start
 from xmrc.search.cluster import check_shared, ray_cluster
@@ -141,14 +141,13 @@ def _base_search_champion(run: Run, prepared: Prepared, fit: Fit) -> Outcome:
     for record in ledger.trials.values():  # whatever MLflow missed while it was away
         replay(tracker, record)
     found, winner, verdict = _choose(run, jobs, ledger, fit)
-    champion = register_winner(
-        study, prepared, ledger, winner, verdict, fit.trial, tracker, base_scores
-    )
+    champion = register_winner(study, prepared, ledger, winner, verdict, fit.trial, tracker)
     if found:
         keep_median(run.folder.path, ledger.metric, found[0])
     readers = {BASE: start, CHAMPION: str(champion.model)}
     finals = score_finals(study, prepared, readers, fit.trial, tracker, run.folder)
-    # The best is registered by now: whatever happens to the page, it is not lost.
+    # The best is registered by now: whatever happens to pictures and page, it is not lost.
+    _draw(run, champion, base_scores, finals)
     tracker.log_artifact(write_report(run.folder.path).parent)
     tracker.end_study("finished")
     unwritten = tracker.close()
@@ -166,6 +165,15 @@ def _choose(
     found = confirm(run, jobs, ledger, confirming, fit)
     verdict = decide_promotion(run, jobs.prepared, found[0], fit.trial)
     return found, confirmed(found, ledger.metric), verdict
+
+
+def _draw(run: Run, champion: Champion, start: Scores, finals: list[FinalScores]) -> None:
+    """The G-XLT pictures of champion and final sets, in the folder and beside the run in MLflow."""
+    folder, title = run.folder.path, f"{run.study.name}: {run.folder.state()[SELECT]}"
+    pictures = draw_champion(champion.folder, title, champion.reading.scores, start)
+    pictures += draw_final_sets(folder, run.study.name, finals)
+    for picture in pictures:
+        run.tracker.log_artifact(picture, picture.parent.relative_to(folder).as_posix())
 
 
 def _shown_scores(scores: Scores, study: Study) -> str:

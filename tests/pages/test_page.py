@@ -11,7 +11,10 @@ from study_folders import CONFIRM, CONFIRMING, STUDY, TRIALS, study_folder, tria
 
 from xmrc.errors import DataError, ResourceError, SettingsError
 from xmrc.pages.findings import find_run
-from xmrc.pages.page import write_report
+from xmrc.pages.page import draw_champion, draw_final_sets, write_report
+from xmrc.scoring.gxlt import summarise
+from xmrc.scoring.predictions import ExampleScore
+from xmrc.selection.final_scores import FinalScores
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
 needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="needs chromium on the PATH")
@@ -154,3 +157,22 @@ def test_which_run_is_meant(tmp_path):
         assert str(caught.value) == (
             f"--study: must be a study that has run under {tmp_path} (there: small), got {name}"
         )
+
+
+def test_champion_and_final_sets_have_pictures_beside_their_scores(tmp_path):
+    before, after = (summarise([scored(f1)]) for f1 in (0.25, 0.75))
+    final = FinalScores("mlqa/test", "shared paragraphs", {"base": before, "champion": after})
+    drawn = draw_champion(tmp_path / "champion", "small: demo/dev", after, before)
+    drawn += draw_final_sets(tmp_path, "small", [final])
+    assert [one.relative_to(tmp_path).as_posix() for one in drawn] == [
+        "champion/matrix.png",
+        "champion/difference.png",
+        "final/mlqa/test/base/matrix.png",
+        "final/mlqa/test/champion/matrix.png",
+    ]
+    assert all(one.stat().st_size > 5000 for one in drawn)
+    assert len({one.read_bytes() for one in drawn}) == 4
+
+
+def scored(f1):
+    return ExampleScore("q", "en", "de", f1, 0.0, f1, 0.0, None, 2, None)

@@ -1,15 +1,16 @@
-"""A study on one page. In: its folder. Out: `index.html`, which needs nothing, and PNG files.
+"""A study in pictures and on one page. In: its folder. Out: PNG files, `index.html` with them.
 
 What a study has not come to yet is left out, so a search that still runs can be looked at.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from xmrc.files import replacing
 from xmrc.pages.confirmation_section import confirmation
 from xmrc.pages.final_section import finals
 from xmrc.pages.findings import Findings, read_findings
+from xmrc.pages.heatmaps import gxlt_difference_heatmap, gxlt_heatmap
 from xmrc.pages.html import PageSection, page
 from xmrc.pages.observed_sections import coefficients, watched
 from xmrc.pages.page_tables import tiles
@@ -24,7 +25,10 @@ from xmrc.pages.sections import (
     study_file,
     trials,
 )
+from xmrc.scoring.gxlt import Scores
 from xmrc.search.folder import REPORT
+from xmrc.selection.final_scores import FinalScores
+from xmrc.selection.final_sets import final_folder
 
 _PAGE = "index.html"
 _SECTIONS: tuple[Callable[[Findings, Path], PageSection], ...] = (
@@ -63,3 +67,26 @@ def write_report(folder: Path, out: Path | None = None) -> Path:
     with replacing(out / _PAGE) as partial:
         partial.write_text(text, encoding="utf-8")
     return out / _PAGE
+
+
+def draw_champion(folder: Path, title: str, scores: Scores, start: Scores) -> list[Path]:
+    """The F1 of the champion, and its difference from where it started: the two pictures."""
+    gxlt_heatmap(best := folder / "matrix.png", scores.matrix("f1"), title=f"{title}, F1")
+    gxlt_difference_heatmap(
+        change := folder / "difference.png",
+        scores.matrix("f1"),
+        start.matrix("f1"),
+        title=f"{title}, F1 of the champion less the base",
+    )
+    return [best, change]
+
+
+def draw_final_sets(folder: Path, study: str, finals: Sequence[FinalScores]) -> list[Path]:
+    """The F1 of each reader on each final set: pictures beside their scores, below a study's."""
+    pictures = []
+    for final in finals:
+        for reader, scores in final.scores.items():
+            picture = folder / final_folder(final.corpus, reader) / "matrix.png"
+            gxlt_heatmap(picture, scores.matrix("f1"), title=f"{study}: {final.title}, F1")
+            pictures.append(picture)
+    return pictures

@@ -25,7 +25,7 @@ from xmrc.settings import ResourceSettings, RunSettings
 from xmrc.tracking.tracker import Tracker
 
 SCORES_FILE = "scores.json"
-_FILES = (SCORES_FILE, "matrix.csv", "matrix.png", "difference.png", *TABLES)  # for MLflow
+_FILES = (SCORES_FILE, "matrix.csv", *TABLES)  # for MLflow
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What follows the best trial. In: the ledger. Out: scores, pictures, a registered version."""
+"""What follows the best trial. In: the ledger. Out: scores, files, a registered version."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,6 @@ import xmrc
 from xmrc.data.examples import Example
 from xmrc.learning.job import MODEL
 from xmrc.learning.worker import WorkerResources
-from xmrc.pages.heatmaps import gxlt_difference_heatmap, gxlt_heatmap
 from xmrc.scoring.gxlt import Scores
 from xmrc.scoring.metrics import exact_match
 from xmrc.scoring.predictions import Prediction
@@ -56,7 +55,7 @@ class Champion:
 
     trial: TrialRecord
     model: Path
-    folder: Path  # scores.json, predictions.jsonl, tables and pictures
+    folder: Path  # scores.json, predictions.jsonl, tables
     reading: Reading
     shown: _ShownAnswer
     registered: str  # models:/NAME@champion, or @challenger
@@ -90,16 +89,14 @@ def register_winner(
     verdict: Verdict,
     resources: WorkerResources,
     tracker: Tracker,
-    start: Scores,
 ) -> Champion:
-    """Score, draw and register the winner; `start` is what it is compared with."""
+    """Score and register the winner."""
     assert winner.reader.checkpoint is not None, "the winner's checkpoint is never deleted"
     model = Path(winner.reader.checkpoint) / MODEL
     reading = read_on_cluster(study.settings, prepared, prepared.select, str(model), resources)
     folder = ledger.path.parent / CHAMPION
     select = titled(study.settings.data.select, prepared.label)
     write_reading(folder, reading, prepared.label)
-    _draw(folder, f"{study.name}: {select}", reading.scores, start)
     _publish(tracker, ledger, folder, reading.scores)
     shown = _shown_answer(reading)
     state = StudyFolder(ledger.path.parent)
@@ -124,19 +121,8 @@ def register_winner(
     return Champion(winner.trial, model, folder, reading, shown, registered, version, verdict)
 
 
-def _draw(folder: Path, title: str, scores: Scores, start: Scores) -> None:
-    """The G-XLT heatmap of the champion, and its difference from where it started."""
-    gxlt_heatmap(folder / "matrix.png", scores.matrix("f1"), title=f"{title}, F1")
-    gxlt_difference_heatmap(
-        folder / "difference.png",
-        scores.matrix("f1"),
-        start.matrix("f1"),
-        title=f"{title}, F1 of the champion less the base",
-    )
-
-
 def _publish(tracker: Tracker, ledger: Ledger, folder: Path, scores: Scores) -> None:
-    """Put tables and pictures beside the study's run in MLflow."""
+    """Put the tables beside the study's run in MLflow."""
     tracker.log_table([_trial_row(record, ledger.metric) for record in ledger.table], "trials.csv")
     publish_files(tracker, folder, CHAMPION)
     tracker.log_metrics({f"champion_{name}": value for name, value in scores.metrics.items()})

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from xmrc.files import write_text
 from xmrc.learning.worker import WorkerResources
-from xmrc.pages.heatmaps import gxlt_heatmap
 from xmrc.scoring.evaluation_files import read_scores
 from xmrc.scoring.gxlt import Scores
 from xmrc.search.folder import FINAL, StudyFolder
@@ -79,8 +78,6 @@ def _read(
     folder: Path,
 ) -> None:
     reading = read_on_cluster(study.settings, prepared, final.examples, model, resources)
-    title = f"{study.name}: {titled(final.name, final.label)}, F1"
-    gxlt_heatmap(folder / "matrix.png", reading.scores.matrix("f1"), title=title)
     write_reading(folder, reading, final.label)
 
 
