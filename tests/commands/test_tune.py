@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from command_runs import NOISE, REPOSITORY, Done, Storage, module, run, settings
 from ray_here import a_home
+from ruamel.yaml import YAML
 from safetensors.torch import load_file
 from transformers import AutoModelForQuestionAnswering, AutoTokenizer
 
@@ -226,7 +226,7 @@ def test_the_study_has_its_files(demo: Demo) -> None:
         away.mkdir(exist_ok=True)
         return Path(client.download_artifacts(parent.info.run_id, file, str(away))).read_text()
 
-    written = yaml.safe_load(read("study.yaml"))
+    written = YAML(typ="safe").load(read("study.yaml"))
     assert (written["name"], written["settings"]["encoder"]) == ("demo", "demo")
     rows = list(csv.DictReader(io.StringIO(read("trials.csv"))))
     assert [int(row["trial"]) for row in rows] == [

@@ -25,7 +25,7 @@ from xmrc.tracking.registry import register
 from xmrc.tracking.tracker import Tracker
 
 _PACKAGE = Path(xmrc.__file__).parent
-_REQUIRED = ("torch", "transformers", "pyarrow", "pydantic", "pyyaml", "filelock", "pandas")
+_REQUIRED = ("torch", "transformers", "pyarrow", "pydantic", "ruamel.yaml", "filelock", "pandas")
 
 
 @dataclass(frozen=True)

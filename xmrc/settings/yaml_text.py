@@ -1,117 +1,117 @@
 """YAML as its version 1.2 reads it. In: text. Out: mappings, lists and scalars, and back again.
 
-PyYAML follows YAML 1.1, where `no` (Norwegian) and `on` are booleans, `3e-5` is text, 010 is 8,
-12:30 is 750, and of two equal keys the second silently wins. Here none of that holds.
+ruamel.yaml follows YAML 1.2 (`no` is Norwegian, 3e-5 a number, 010 ten, 12:30 a text), but takes
+dates, `1_000`, `0b1` and `<<` for more than text, and any key. Here none of that holds.
 """
 
-import math
+import io
 import re
-from collections.abc import Callable
-from functools import partial
+import sys
 from typing import Any, NoReturn
 
-import yaml
+from ruamel.yaml import YAML
+from ruamel.yaml.constructor import ConstructorError, SafeConstructor
+from ruamel.yaml.error import MarkedYAMLError
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode
+from ruamel.yaml.reader import ReaderError
+from ruamel.yaml.representer import SafeRepresenter
+from ruamel.yaml.resolver import VersionedResolver
 
-
-def _integer(text: str) -> int:
-    base = {"0o": 8, "0x": 16}.get(text[:2], 10)
-    return int(text if base == 10 else text[2:], base)
-
-
-def _number(text: str) -> float:
-    return float(re.sub(r"\.(inf|nan)", r"\1", text.lower()))
-
-
-# kind: pattern, characters that it may start with ("" for the empty scalar), the value that it is
-_SCALARS: dict[str, tuple[str, list[str], Callable[[str], Any]]] = {
-    "null": (r"~|null|Null|NULL|", [*"~nN", ""], lambda text: None),
-    "bool": (r"true|True|TRUE|false|False|FALSE", [*"tTfF"], lambda text: text.lower() == "true"),
-    "int": (
-        r"[-+]?[0-9]{1,999}|0o[0-7]{1,999}|0x[0-9a-fA-F]{1,999}",
-        [*"-+0123456789"],
-        _integer,
-    ),
+_TAG = "tag:yaml.org,2002:"
+_SCALARS = {  # kind: what a scalar without quotes looks like, characters that it may start with
+    "null": (r"~|null|Null|NULL|", [*"~nN", ""]),
+    "bool": (r"true|True|TRUE|false|False|FALSE", [*"tTfF"]),
+    "int": (r"[-+]?[0-9]{1,999}|0o[0-7]{1,999}|0x[0-9a-fA-F]{1,999}", [*"-+0123456789"]),
     "float": (
         r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?"
         r"|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
         [*"-+.0123456789"],
-        _number,
     ),
+}
+_LOOKS = {kind: re.compile(rf"(?:{pattern})\Z") for kind, (pattern, _) in _SCALARS.items()}
+_BY_START = {
+    start: [(f"{_TAG}{kind}", _LOOKS[kind]) for kind in _SCALARS if start in _SCALARS[kind][1]]
+    for start in {start for _, starts in _SCALARS.values() for start in starts}
 }
 
 
-class _Loader(yaml.SafeLoader):
-    """Reads plain scalars by `_SCALARS` alone."""
+class _Resolver(VersionedResolver):
+    """Reads scalars without quotes by `_SCALARS` alone."""
+
+    @property
+    def versioned_resolver(self) -> Any:
+        return _BY_START
 
 
-class _Dumper(yaml.SafeDumper):
-    """Quotes exactly the text that `_Loader` would read as something else."""
+class _Constructor(SafeConstructor):
+    """Only values that are written as what they are, below keys that are text."""
+
+    def construct_object(self, node: Node, deep: bool = False) -> Any:
+        if node in self.recursive_objects:
+            _refuse("an alias must not stand inside what it stands for", node)
+        return super().construct_object(node, deep=True)
+
+    def construct_non_recursive_object(self, node: Node, tag: str | None = None) -> Any:
+        if not _fits(node):
+            _refuse(f"the tag {str(node.tag).replace(_TAG, '!!')} does not fit", node)
+        value = super().construct_non_recursive_object(node, tag)
+        if isinstance(value, str) and any("\ud800" <= character <= "\udfff" for character in value):
+            _refuse(f"a text must be valid Unicode, got {value!a}", node)
+        return value
+
+    def check_mapping_key(
+        self, node: Node, key_node: Node, mapping: Any, key: Any, value: Any
+    ) -> bool:
+        if not isinstance(key, str):
+            _refuse(f"a key must be text, got {one_line(key)}", key_node)
+        if key in mapping:
+            _refuse(f"the key {key} stands here twice", key_node)
+        return True
+
+
+def _fits(node: Node) -> bool:
+    """Whether a tag, which can be written, says what stands there anyway."""
+    kind = str(node.tag).removeprefix(_TAG)
+    if isinstance(node, ScalarNode):
+        return kind == "str" or (kind in _LOOKS and bool(_LOOKS[kind].match(node.value)))
+    return kind == ("map" if isinstance(node, MappingNode) else "seq")
+
+
+def _refuse(rule: str, node: Node) -> NoReturn:
+    raise ConstructorError(None, None, rule, node.start_mark)
+
+
+class _Representer(SafeRepresenter):
+    """Quotes exactly the text that `_Resolver` would read as something else."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
 
+    def represent_str(self, data: str) -> ScalarNode:
+        """Line breaks and the like only as escapes: they survive, and a value stays on its line."""
+        misread = "'" if data.startswith(("?", ":")) else None  # ruamel.yaml would not quote it
+        style = misread if data.isprintable() else '"'
+        return self.represent_scalar(f"{_TAG}str", data, style=style)
 
-def _text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
-    """Line breaks and the like only as escapes: they survive, and a value stays on its line."""
-    style = None if text.isprintable() else '"'
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style)
-
-
-def _refuse(rule: str, node: yaml.Node) -> NoReturn:
-    raise yaml.constructor.ConstructorError(None, None, rule, node.start_mark)
-
-
-def _unicode(loader: _Loader, node: yaml.ScalarNode) -> str:
-    """A text; an escape can write half of a character, which nothing else can."""
-    text = str(loader.construct_scalar(node))
-    if any("\ud800" <= character <= "\udfff" for character in text):
-        _refuse(f"a text must be valid Unicode, got {text!a}", node)
-    return text
+    def represent_float(self, data: float) -> ScalarNode:
+        """With a point, so that other readers of YAML take it for a number too: 5.0e-05."""
+        node = super().represent_float(data)
+        if "." not in node.value:
+            node.value = node.value.replace("e", ".0e")
+        return node
 
 
-def _mapping(loader: _Loader, node: yaml.Node) -> dict[str, Any]:
-    result: dict[str, Any] = {}
-    if not isinstance(node, yaml.MappingNode):
-        _refuse("a mapping must stand here", node)
-    for key_node, value_node in node.value:
-        key = loader.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
-        if not isinstance(key, str):
-            _refuse(f"a key must be text, got {one_line(key)}", key_node)
-        if key in result:
-            _refuse(f"the key {key} stands here twice", key_node)
-        result[key] = loader.construct_object(value_node, deep=True)  # type: ignore[no-untyped-call]
-    return result
+_Representer.add_representer(str, _Representer.represent_str)
+_Representer.add_representer(float, _Representer.represent_float)
 
 
-def _scalar(
-    loader: _Loader,
-    node: yaml.Node,
-    kind: str,
-    whole: re.Pattern[str],
-    value_of: Callable[[str], Any],
-) -> Any:
-    if not isinstance(node, yaml.ScalarNode) or not whole.match(node.value):
-        _refuse(f"this is no {kind}", node)
-    return value_of(node.value)
-
-
-def _register() -> None:
-    """Our scalars, texts and mappings, PyYAML's lists, and no other tag."""
-    _Loader.yaml_implicit_resolvers = {}
-    _Dumper.yaml_implicit_resolvers = {}
-    kept = ("tag:yaml.org,2002:seq", None)
-    _Loader.yaml_constructors = {tag: yaml.SafeLoader.yaml_constructors[tag] for tag in kept}
-    _Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
-    _Loader.add_constructor("tag:yaml.org,2002:str", _unicode)
-    _Dumper.add_representer(str, _text)
-    for kind, (pattern, first, value_of) in _SCALARS.items():
-        tag, whole = f"tag:yaml.org,2002:{kind}", re.compile(rf"(?:{pattern})\Z")
-        _Loader.add_constructor(tag, partial(_scalar, kind=kind, whole=whole, value_of=value_of))
-        for reader in (_Loader, _Dumper):
-            reader.add_implicit_resolver(tag, whole, first)  # type: ignore[no-untyped-call]
-
-
-_register()
+def _yaml() -> YAML:
+    yaml = YAML(typ="safe", pure=True)
+    yaml.Resolver, yaml.Constructor, yaml.Representer = _Resolver, _Constructor, _Representer
+    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
+    yaml.brace_single_entry_mapping_in_flow_sequence = True
+    yaml.width = sys.maxsize  # a line is never broken
+    return yaml
 
 
 def parse(text: str) -> Any:
@@ -121,15 +121,14 @@ def parse(text: str) -> Any:
         ValueError: `text` is no YAML; the message ends in line and column, counted from 1.
     """
     try:
-        return yaml.load(text, Loader=_Loader)
-    except yaml.MarkedYAMLError as error:
+        return _yaml().load(text)
+    except MarkedYAMLError as error:
         mark = error.problem_mark
-        assert mark, "PyYAML marks every problem that it names"
         said = ", ".join(part for part in (error.context, error.problem) if part)
         raise ValueError(f"{said} (line {mark.line + 1}, column {mark.column + 1})") from error
     except RecursionError as error:
         raise ValueError("lists or mappings stand too deep inside each other") from error
-    except yaml.reader.ReaderError as error:
+    except ReaderError as error:
         before = text[: error.position].split("\n")
         where = f"(line {len(before)}, column {len(before[-1]) + 1})"
         raise ValueError(f"the character U+{error.character:04X} may not stand {where}") from error
@@ -137,24 +136,16 @@ def parse(text: str) -> Any:
 
 def write(value: Any) -> str:
     """Block text for people; `parse` gives `value` back. What holds only scalars is on one line."""
-    return yaml.dump(
-        value,
-        Dumper=_Dumper,
-        sort_keys=False,
-        allow_unicode=True,
-        default_flow_style=None,
-        width=120,
-    )
+    return _written(value, flow=None)
 
 
 def one_line(value: Any) -> str:
     """`value` as it could stand after `key:`; `parse` gives it back."""
-    text = yaml.dump(
-        value,
-        Dumper=_Dumper,
-        sort_keys=False,
-        allow_unicode=True,
-        default_flow_style=True,
-        width=math.inf,
-    )
-    return text.removesuffix("...\n").rstrip("\n")
+    return _written(value, flow=True).removesuffix("...\n").rstrip("\n")
+
+
+def _written(value: Any, *, flow: bool | None) -> str:
+    yaml, stream = _yaml(), io.StringIO()
+    yaml.default_flow_style = flow
+    yaml.dump(value, stream)
+    return stream.getvalue()
