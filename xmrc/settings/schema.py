@@ -81,7 +81,6 @@ class SearchSettings(Section):
     """How trials are proposed, stopped and kept."""
 
     metric: _Metric = "gxlt_f1"  # 0 to 100, on settings.data.select
-    mode: Literal["max"] = "max"  # every metric is better when higher
     trials: Count | None = None  # null = 40, or every point of a grid
     sampler: Literal["tpe", "random", "grid"] = "tpe"
     scheduler: Literal["asha", "none"] = "asha"
@@ -94,6 +93,14 @@ class SearchSettings(Section):
     start_from: Annotated[tuple[Mapping[str, Any], ...], Field(strict=False)] = ()  # tried first
     final: Annotated[tuple[_Final, ...], Field(strict=False)] = ()  # for the winner and the base
     confirm: ConfirmSettings | None = None  # null = the best trial wins
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_mode(cls, written: Any) -> Any:
+        if isinstance(written, dict) and "mode" in written:
+            text = "is gone and must be left out: every metric is better when higher"
+            raise broken("mode", text, written["mode"])
+        return written
 
     @model_validator(mode="after")
     def _each_final_set_once(self) -> Self:
