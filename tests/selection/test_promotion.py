@@ -89,7 +89,10 @@ def test_a_set_of_its_own_leaves_the_selection_set_whole_and_is_guarded(load: Lo
     [
         ("promotion.on=demo/dev", "promotion.on must not be settings.data.select"),
         ("promotion.alpha=0", "promotion.alpha must be greater than 0"),
-        ("promotion.max_language_drop=-1", "promotion.max_language_drop must be at least 0"),
+        (
+            "promotion.max_language_drop=-1",
+            "promotion.max_language_drop must be greater than or equal to 0",
+        ),
         ("promotion.in=demo/test", "promotion.in"),
     ],
 )

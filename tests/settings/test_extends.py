@@ -117,9 +117,13 @@ def test_a_broken_rule_is_blamed_on_the_file_that_wrote_it(write, tmp_path):
     child = "extends: parent.yaml\nname: child\nsettings: {training: {epochs: 2}}\n"
     broken = PARENT.replace("ntl: 2}", "ntl: -2}")
     said = error_of(write(parent=broken, child=child))
-    assert said.startswith(f"{tmp_path}/parent.yaml: settings.data.ntl must be at least 0, got -2")
+    assert said.startswith(
+        f"{tmp_path}/parent.yaml: settings.data.ntl must be greater than or equal to 0, got -2"
+    )
     said = error_of(write(parent=PARENT, child=child.replace("epochs: 2", "epochs: 0")))
-    assert said.startswith(f"{tmp_path}/child.yaml: settings.training.epochs must be at least 1")
+    assert said.startswith(
+        f"{tmp_path}/child.yaml: settings.training.epochs must be greater than or equal to 1"
+    )
     said = error_of(write(parent=PARENT, child=child.replace("epochs", "epoch")))
     assert said.startswith(f"{tmp_path}/child.yaml: settings.training.epoch is no known key")
     said = error_of(write(parent=PARENT, child=f"{child}expected: {{gxlt_f9: 1}}\n"))

@@ -29,22 +29,22 @@ def load(tmp_path: Path):
 @pytest.mark.parametrize(
     ("override", "error"),
     [
-        ("objective.span=best", "settings.objective.span must be ce, mml, hard_em, hl or none, got best"),
-        ("objective.alpha=1.5", "settings.objective.alpha must be at most 1, got 1.5"),
-        ("objective.alpha=-0.1", "settings.objective.alpha must be at least 0, got -0.1"),
-        ("objective.alpha=.nan", "settings.objective.alpha must be finite, got .nan"),
-        ("objective.candidates.size=0", "settings.objective.candidates.size must be at least 1, got 0"),
-        ("objective.candidates.size=2.5", "settings.objective.candidates.size must be a whole number, got 2.5"),
-        ("objective.candidates.weights=rank", "settings.objective.candidates.weights must be slot or type, got rank"),
-        ("objective.candidates.gold_floor=1.1", "settings.objective.candidates.gold_floor must be at most 1, got 1.1"),
+        ("objective.span=best", "settings.objective.span must be 'ce', 'mml', 'hard_em', 'hl' or 'none', got best"),
+        ("objective.alpha=1.5", "settings.objective.alpha must be less than or equal to 1, got 1.5"),
+        ("objective.alpha=-0.1", "settings.objective.alpha must be greater than or equal to 0, got -0.1"),
+        ("objective.alpha=.nan", "settings.objective.alpha must be a finite number, got .nan"),
+        ("objective.candidates.size=0", "settings.objective.candidates.size must be greater than or equal to 1, got 0"),
+        ("objective.candidates.size=2.5", "settings.objective.candidates.size must be a valid integer, got 2.5"),
+        ("objective.candidates.weights=rank", "settings.objective.candidates.weights must be 'slot' or 'type', got rank"),
+        ("objective.candidates.gold_floor=1.1", "settings.objective.candidates.gold_floor must be less than or equal to 1, got 1.1"),
         ("objective.candidates.learning_rate=0", "settings.objective.candidates.learning_rate must be greater than 0, got 0"),
-        ("objective.contrast.negatives=0", "settings.objective.contrast.negatives must be at least 1, got 0"),
+        ("objective.contrast.negatives=0", "settings.objective.contrast.negatives must be greater than or equal to 1, got 0"),
         ("objective.contrast.tau=0", "settings.objective.contrast.tau must be greater than 0, got 0"),
         ("objective.contrast.tau=-2", "settings.objective.contrast.tau must be greater than 0, got -2"),
         ("objective.contrast.taus=1", "settings.objective.contrast.taus is no known key; did you mean settings.objective.contrast.tau?"),
         ("objective.distill.temperature=0", "settings.objective.distill.temperature must be greater than 0, got 0"),
         ("objective.distill.coefficient=much", "settings.objective.distill.coefficient must be a number of at least 0, or map, got much"),
-        ("objective.distill.variant=mine", "settings.objective.distill.variant must be first_hit, average_precision or per_example, got mine"),
+        ("objective.distill.variant=mine", "settings.objective.distill.variant must be 'first_hit', 'average_precision' or 'per_example', got mine"),
     ],
 )  # fmt: skip
 def test_a_broken_rule_names_key_rule_and_value(load, override, error):
@@ -120,8 +120,8 @@ def test_every_key_can_be_searched(load):
 @pytest.mark.parametrize(
     ("space", "error"),
     [
-        ("{objective.alpha: {float: [0, 2]}}", "space.objective.alpha must be at most 1, got 2.0"),
-        ("{objective.candidates.size: {int: [0, 20]}}", "space.objective.candidates.size must be at least 1, got 0"),
+        ("{objective.alpha: {float: [0, 2]}}", "space.objective.alpha must be less than or equal to 1, got 2.0"),
+        ("{objective.candidates.size: {int: [0, 20]}}", "space.objective.candidates.size must be greater than or equal to 1, got 0"),
         ("{objective.contrast.tau: {float: [0, 20]}}", "space.objective.contrast.tau must be greater than 0, got 0.0"),
         ("{objective.span: {choice: [hl]}, data.stride: {int: [8, 16]}}", "space.data.stride must be a choice where objective.span is one of mml, hard_em, hl"),
     ],

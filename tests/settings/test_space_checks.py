@@ -88,9 +88,9 @@ def test_numbers_may_be_written_whole(load, kind):
         ("{objective.distill: {choice: [null]}}", "space.objective.distill is a section; search the keys below it"),
         ("{encoder_config.layers: {int: [1, 2]}}", "space.encoder_config.layers needs settings.encoder_config, which is null; write {} there for its defaults"),
         # its values, in the settings
-        ("{data.ntl: {int: [-1, 2]}}", "space.data.ntl must be at least 0, got -1"),
-        ("{data.ntl: {float: [1, 2]}}", "space.data.ntl must be a whole number, got 1.0"),
-        ("{data.ntl: {choice: [1, two]}}", "space.data.ntl must be a whole number, got two"),
+        ("{data.ntl: {int: [-1, 2]}}", "space.data.ntl must be greater than or equal to 0, got -1"),
+        ("{data.ntl: {float: [1, 2]}}", "space.data.ntl must be a valid integer, got 1.0"),
+        ("{data.ntl: {choice: [1, two]}}", "space.data.ntl must be a valid integer, got two"),
         ("{training.dropout: {float: [0, 1]}}", "space.training.dropout must be less than 1, got 1.0"),
         (f"{{{TEMPERATURE}: {{float: [-1, 4]}}}}", f"space.{TEMPERATURE} must be greater than 0, got -1.0"),
         (f"{{{COEFFICIENT}: {{choice: [1.0, mop]}}}}", f"space.{COEFFICIENT} must be a number of at least 0, or map, got mop"),
@@ -190,7 +190,7 @@ def test_values_are_tried_together(load, error_of):
 def test_a_value_is_tried_where_its_condition_holds(load, error_of):
     space = "{training.batch_size: {int: [1, 2]}, data.ntl: {choice: [1, 2], when: {training.batch_size: 2}}, training.epochs: {int: [%d, 9], when: {data.ntl: 2}}}"
     load(space % 1)
-    assert "space.training.epochs must be at least 1, got 0" in error_of(space % 0)
+    assert "space.training.epochs must be greater than or equal to 1, got 0" in error_of(space % 0)
 
 
 def test_cross_entropy_is_a_coefficient_of_nothing(load, error_of):

@@ -37,7 +37,7 @@ def test_a_part_is_turned_on_and_off():
 @pytest.mark.parametrize(
     ("values", "error"),
     [
-        ({"data.ntl": -1}, "settings.data.ntl must be at least 0, got -1"),
+        ({"data.ntl": -1}, "settings.data.ntl must be greater than or equal to 0, got -1"),
         ({"data.nlt": 1}, "settings.data.nlt is no known key; did you mean settings.data.ntl?"),
         ({"data.ntl.x": 1}, "settings.data.ntl.x is no known key"),
         (
@@ -47,7 +47,7 @@ def test_a_part_is_turned_on_and_off():
         ({"data.ntl": -1, "data.k": 1}, "settings.data.k is no known key"),
         (
             {"data.ntl": -1, "data.limit": 0},
-            "settings.data.ntl must be at least 0, got -1 (and 1 more)",
+            "settings.data.ntl must be greater than or equal to 0, got -1 (and 1 more)",
         ),
     ],
 )

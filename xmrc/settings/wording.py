@@ -19,26 +19,14 @@ KeyPath = tuple[str | int, ...]
 
 _LONGEST_VALUE = 60  # characters of a value that an error repeats
 
-# pydantic's error types, and what stands between the key and the value; {} come from its context
+# where pydantic's own sentence speaks of Python, what stands between the key and the value
 _RULES = {
     "bool_type": "must be true or false",
-    "dict_type": "must be a mapping of keys to values",
-    "finite_number": "must be finite",
-    "float_type": "must be a number",
-    "greater_than": "must be greater than {gt:g}",
-    "greater_than_equal": "must be at least {ge:g}",
-    "int_type": "must be a whole number",
-    "less_than": "must be less than {lt:g}",
-    "less_than_equal": "must be at most {le:g}",
-    "list_type": "must be a list",
-    "literal_error": "must be {expected}",
-    "mapping_type": "must be a mapping of keys to values",
-    "model_type": "must be a mapping of keys to values",
+    **dict.fromkeys(
+        ("dict_type", "mapping_type", "model_type"), "must be a mapping of keys to values"
+    ),
     "path_type": "must be a path",
-    "string_too_short": "must not be empty",
-    "string_type": "must be text",
-    "string_unicode": "must be text",
-    "too_short": "must not be empty",
+    **dict.fromkeys(("string_too_short", "too_short"), "must not be empty"),
     "tuple_type": "must be a list",
 }
 
@@ -106,8 +94,8 @@ def _problem(detail: ErrorDetails, model: type[BaseModel], above: KeyPath) -> Pr
         return Problem(
             above + place + key, f"{context['rule']}, got {written_value(context['value'])}"
         )
-    text = _RULES[kind].format(**context).replace("'", "")
-    return Problem(above + place, f"{text}, got {written_value(detail['input'])}")
+    said = _RULES.get(kind) or detail["msg"].removeprefix("Input ").replace("should", "must", 1)
+    return Problem(above + place, f"{said}, got {written_value(detail['input'])}")
 
 
 def unknown(place: Sequence[str | int], model: type[BaseModel], above: KeyPath = ()) -> str:
