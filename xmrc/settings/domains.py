@@ -62,12 +62,18 @@ _Values = Annotated[tuple[Any, ...], Field(strict=False, min_length=1), AfterVal
 class Domain(Section):
     """One of five kinds; `when` maps searched keys to the values under which this one matters."""
 
-    int_: _Whole | None = Field(None, alias="int")  # both ends are drawn
+    int_: _Whole | None = Field(None, alias="int")
+    """[low, high], whole numbers; both ends are drawn."""
     log_int: Annotated[_Whole, AfterValidator(_positive)] | None = None
+    """[low, high], whole numbers above 0, evenly by their logarithm."""
     float_: _Numbers | None = Field(None, alias="float")
+    """[low, high]."""
     log_float: Annotated[_Numbers, AfterValidator(_positive)] | None = None
+    """[low, high] above 0, evenly by their logarithm."""
     choice: _Values | None = None
+    """[value, value, ...], of any kind."""
     when: Annotated[Mapping[str, _Values], BeforeValidator(_conditions)] = {}
+    """Searched keys, and the value or the list of values under which this one matters."""
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:

@@ -51,11 +51,16 @@ _Ranks = Annotated[
 class ExpectedSystem(Section):
     """The numbers of one system, 0 to 100, and which of our trials it is."""
 
-    where: Mapping[Text, Any] = {}  # settings keys and values; {} = every trial
-    scores: Mapping[str, _Printed] = {}  # on data.select
-    final: Mapping[Text, Mapping[str, _Printed]] = {}  # on other corpora
-    ranks: Mapping[Text, _Ranks] = {}  # by question language
+    where: Mapping[Text, Any] = {}
+    """Settings keys and the values that our trials of this system have; {}: every trial."""
+    scores: Mapping[str, _Printed] = {}
+    """Metrics on settings.data.select; they may stand beside the other keys."""
+    final: Mapping[Text, Mapping[str, _Printed]] = {}
+    """Metrics on other corpora, by corpus."""
+    ranks: Mapping[Text, _Ranks] = {}
+    """Right answers at rank 1, 2, ..., by question language."""
     note: Text | None = None
+    """Where the numbers are from, or how they differ."""
 
 
 def _sorted_out(system: Any) -> Any:

@@ -12,7 +12,12 @@ class Section(BaseModel):
     """Frozen, without unknown keys; no value is bent into another type (1 may stand for 1.0)."""
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, validate_default=True
+        frozen=True,
+        extra="forbid",
+        strict=True,
+        allow_inf_nan=False,
+        validate_default=True,
+        use_attribute_docstrings=True,
     )
 
 

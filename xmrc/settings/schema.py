@@ -59,7 +59,9 @@ class FinalSettings(Section):
     """A corpus that is scored once, after everything was chosen."""
 
     corpus: Text
-    languages: Languages | None = None  # null = those of settings.data
+    """A name of the catalogue, a path or a glob."""
+    languages: Languages | None = None
+    """Those that are scored; null: those of settings.data."""
 
 
 def _named(final: Any) -> Any:
@@ -73,26 +75,41 @@ _Final = Annotated[FinalSettings, BeforeValidator(_named)]
 class ConfirmSettings(Section):
     """The best trials are trained again with other seeds, and the best mean wins."""
 
-    top: Count = 3  # trials
-    seeds: Count = 5  # of each; a champion is beaten by at least 5
+    top: Count = 3
+    """Trials."""
+    seeds: Count = 5
+    """Trainings of each; a champion is beaten by at least 5."""
 
 
 class SearchSettings(Section):
     """How trials are proposed, stopped and kept."""
 
-    metric: _Metric = "gxlt_f1"  # 0 to 100, on settings.data.select
-    trials: Count | None = None  # null = 40, or every point of a grid
+    metric: _Metric = "gxlt_f1"
+    """What the best trial is best in, 0 to 100, on settings.data.select."""
+    trials: Count | None = None
+    """How many; null: 40, or every point of a grid."""
     sampler: Literal["tpe", "random", "grid"] = "tpe"
+    """How values are proposed; grid: every point."""
     scheduler: Literal["asha", "none"] = "asha"
-    grace: Count = 1  # evaluations before ASHA may stop a trial
-    reduction_factor: Annotated[float, Field(gt=1)] = 3  # ASHA lets one in so many go on
-    evaluate_every: Positive = 0.5  # epochs
-    max_failures: Annotated[int, Field(ge=0)] = 1  # restarts of a trial
-    keep: Count = 3  # best trials whose checkpoints stay on disk
+    """What stops a trial that is behind."""
+    grace: Count = 1
+    """Evaluations before ASHA may stop a trial."""
+    reduction_factor: Annotated[float, Field(gt=1)] = 3
+    """ASHA lets one in so many trials go on."""
+    evaluate_every: Positive = 0.5
+    """Epochs from one evaluation to the next; may be a fraction."""
+    max_failures: Annotated[int, Field(ge=0)] = 1
+    """Restarts of a trial that fails."""
+    keep: Count = 3
+    """Best trials whose checkpoints stay on disk."""
     seed: Seed = 0
-    start_from: Annotated[tuple[Mapping[str, Any], ...], Field(strict=False)] = ()  # tried first
-    final: Annotated[tuple[_Final, ...], Field(strict=False)] = ()  # for the winner and the base
-    confirm: ConfirmSettings | None = None  # null = the best trial wins
+    """Of the proposals, and of the fresh seeds of a confirmation."""
+    start_from: Annotated[tuple[Mapping[str, Any], ...], Field(strict=False)] = ()
+    """Points of the space that are tried first, keys and values."""
+    final: Annotated[tuple[_Final, ...], Field(strict=False)] = ()
+    """Corpora that the winner and the base are scored on, once, at the very end."""
+    confirm: ConfirmSettings | None = None
+    """Train the best again with other seeds; null: the best trial wins."""
 
     @model_validator(mode="before")
     @classmethod
@@ -120,42 +137,59 @@ class SearchSettings(Section):
 class PromotionSettings(Section):
     """What a confirmed winner must do to take the place of the registered champion."""
 
-    on: Text | None = None  # corpus; null = 30 % of the selection set's question ids, kept aside
-    max_language_drop: NotNegative = 1.0  # points of F1 that a context language may lose for sure
-    alpha: Annotated[float, Field(gt=0, lt=1)] = 0.05  # of the tests over seeds
+    on: Text | None = None
+    """Corpus of the comparison; null: 30 % of the selection set's question ids, kept aside."""
+    max_language_drop: NotNegative = 1.0
+    """Points of F1 that a context language may lose for sure."""
+    alpha: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    """Error of the first kind of the tests over seeds."""
 
 
 class ResourceSettings(Section):
     """What one trial takes."""
 
-    workers: Count = 1  # processes that share a batch
-    cpus_per_worker: _Cpus = "auto"  # cores
-    gpus_per_worker: _Gpus = "auto"  # auto: one each where there are GPUs, else none
+    workers: Count = 1
+    """Processes that share each batch."""
+    cpus_per_worker: _Cpus = "auto"
+    """Cores of each; auto: 1."""
+    gpus_per_worker: _Gpus = "auto"
+    """GPUs of each; auto: 1 where there are any, else none."""
 
 
 class TrackingSettings(Section):
     """Where MLflow keeps runs and models, and which questions are looked at closely."""
 
-    uri: Text | None = None  # null = MLFLOW_TRACKING_URI, else SQLite in the storage
-    experiment: Text | None = None  # null = the study's name
-    register_as: _Name = "xmrc-gxlt"  # model in the registry
-    # question ids of settings.data.select: their first five answers are kept at every evaluation
+    uri: Text | None = None
+    """Where MLflow is; null: the variable MLFLOW_TRACKING_URI, else SQLite in the storage."""
+    experiment: Text | None = None
+    """Of MLflow; null: the study's name."""
+    register_as: _Name = "xmrc-gxlt"
+    """Name of the model in the registry."""
     watch: Annotated[tuple[Text, ...], Field(strict=False), each_once("question id")] = ()
+    """Question ids of settings.data.select whose first five answers every evaluation keeps."""
 
 
 class Study(Section):
     """A whole study file."""
 
     name: _Name
-    storage: _Storage = "runs"  # folder; everything that a study writes is below storage/name
+    """What the study's folder and runs are called; never taken over by `extends`."""
+    storage: _Storage = "runs"
+    """Folder; everything that a study writes is below storage/name."""
     settings: RunSettings = RunSettings()
+    """Everything that a single training run needs."""
     space: Annotated[Mapping[str, Domain], BeforeValidator(_without_deleted)] = {}
+    """What is searched: dotted keys below `settings`, each with its domain."""
     search: SearchSettings = SearchSettings()
-    promotion: PromotionSettings = PromotionSettings()  # where search.confirm is on
+    """How trials are proposed, stopped and kept."""
+    promotion: PromotionSettings = PromotionSettings()
+    """When a new version becomes champion, where search.confirm is on."""
     resources: ResourceSettings = ResourceSettings()
+    """What one trial takes."""
     tracking: TrackingSettings = TrackingSettings()
-    # what a paper prints, shown beside ours
+    """Where runs and models are kept."""
     expected: Annotated[Mapping[Text, System], BeforeValidator(by_system)] = {}
+    """What a paper prints, shown beside ours."""
 
     @model_validator(mode="after")
     def _the_search_sees_no_other_set(self) -> Self:

@@ -1,7 +1,7 @@
 """What stands below `settings` in a study file. In: plain values. Out: frozen models.
 
-Each class is one section of the file; each field says its unit. Defaults are the setting of
-Carrino et al. 2023 [SKD] as its released code has it.
+Each class is one section of the file; below each field stand its meaning and its unit. Defaults are
+the setting of Carrino et al. 2023 [SKD] as its released code has it.
 """
 
 from typing import Annotated, Any, Literal, Self
@@ -37,12 +37,18 @@ _SPECIAL_TOKENS = 4  # at most, in a window: <s> question </s> </s> context </s>
 class EncoderConfig(Section):
     """Sizes of the BERT that `encoder: scratch` builds; the defaults suit a CPU."""
 
-    vocab_size: Count = 8000  # pieces
+    vocab_size: Count = 8000
+    """Pieces of the vocabulary, at most."""
     hidden_size: Count = 128
+    """Numbers that stand for a token."""
     layers: Count = 2
+    """How many of them."""
     heads: Count = 2
+    """Attention heads of a layer; they share the hidden size."""
     intermediate_size: Count = 512
-    max_position_embeddings: Count = 512  # tokens
+    """Width of the feed-forward part of a layer."""
+    max_position_embeddings: Count = 512
+    """The longest window that it can read, in tokens."""
 
     @model_validator(mode="after")
     def _heads_share_the_hidden_size(self) -> Self:
@@ -55,15 +61,25 @@ class BaseSettings(Section):
     """The reader that the trials start from: trained once on `corpus`, or a finished `model`."""
 
     corpus: Text | None = None
-    model: Text | None = None  # folder of a checkpoint
-    languages: Languages | None = ("en",)  # null = all of the corpus
-    limit: Count | None = None  # question ids
+    """What it is trained on; this or `model`."""
+    model: Text | None = None
+    """Folder of a checkpoint that is trained already; this or `corpus`."""
+    languages: Languages | None = ("en",)
+    """Those of the corpus that are trained on; null: all."""
+    limit: Count | None = None
+    """Question ids of the corpus, those of lowest hash; null: all."""
     epochs: Count = 2
-    batch_size: Count = 24  # windows
-    learning_rate: Positive = 3e-5  # the highest, after warm-up
+    """Passes over the corpus."""
+    batch_size: Count = 24
+    """Windows of all workers together."""
+    learning_rate: Positive = 3e-5
+    """The highest, after warm-up; it falls to 0 at the end."""
     weight_decay: NotNegative = 0.0
-    warmup: Share = 0.0  # of all steps
+    """Of AdamW; none on biases and norms."""
+    warmup: Share = 0.0
+    """Share of all steps in which the learning rate rises."""
     seed: Seed = 3
+    """Of weights, order and dropout."""
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
@@ -76,20 +92,34 @@ class BaseSettings(Section):
 class DataSettings(Section):
     """The parallel corpus that is trained on, the one that selects, and how both are cut."""
 
-    root: Folder | None = None  # null = XMRC_DATA, else the hub
+    root: Folder | None = None
+    """Folder of the corpora; null: the variable XMRC_DATA, without it the Hugging Face hub."""
     train: Text = "xquad"
+    """The parallel corpus, a name of the catalogue, a path or a glob."""
     select: Text = "mlqa/dev"
+    """The corpus on which trials are compared, named as `train` is."""
     languages: Languages = ("en", "es", "de", "ar", "vi", "hi", "zh")
+    """Those that are read, trained on and scored."""
     source_language: Text = "en"
-    sampling: Literal["pairs", "none"] = "pairs"  # none: each question over its own context, all
-    ntl: Annotated[int, Field(ge=0)] = 5  # target languages drawn for each question
-    limit: Count | None = None  # question ids, those of lowest hash, the same in every language
-    scored_limit: Count | None = None  # of each set that is scored; null = limit
-    strict: bool = True  # false: leave out questions whose answer is not at its offset
-    max_length: Count = 384  # tokens of a window
-    max_question_tokens: Count = 64  # tokens
-    stride: Annotated[int, Field(ge=0)] = 128  # tokens that neighbouring windows share
-    allow_overlap: bool = False  # train on what is scored too; the scores then say so
+    """The language of the questions from which pairs are drawn."""
+    sampling: Literal["pairs", "none"] = "pairs"
+    """How pairs are drawn; none: each question over its own context, all of them."""
+    ntl: Annotated[int, Field(ge=0)] = 5
+    """Target languages that are drawn for each question."""
+    limit: Count | None = None
+    """Question ids, those of lowest hash, the same in every language; null: all."""
+    scored_limit: Count | None = None
+    """Question ids of each set that is scored; null: as `limit`."""
+    strict: bool = True
+    """Refuse a question whose answer is not at its offset; false: leave it out."""
+    max_length: Count = 384
+    """Tokens of a window, question and special tokens included."""
+    max_question_tokens: Count = 64
+    """Tokens of a question; the rest is cut off."""
+    stride: Annotated[int, Field(ge=0)] = 128
+    """Tokens that neighbouring windows of one text share."""
+    allow_overlap: bool = False
+    """Train on what is scored too; the scores then say so."""
 
     @model_validator(mode="after")
     def _source_is_a_language(self) -> Self:
@@ -184,27 +214,44 @@ class TrainingSettings(Section):
     """AdamW with linear warm-up and decay; the batch is that of all workers together."""
 
     epochs: Count = 3
-    batch_size: Count = 24  # windows
-    learning_rate: Positive = 5e-5  # the highest, after warm-up
+    """Passes over the pairs, which are drawn once."""
+    batch_size: Count = 24
+    """Windows of all workers together."""
+    learning_rate: Positive = 5e-5
+    """The highest, after warm-up; it falls to 0 at the end."""
     weight_decay: NotNegative = 0.0
-    warmup: Share = 0.0  # of all steps
-    clip: Positive | None = 1.0  # norm of the gradient; null = off
-    dropout: Annotated[float, Field(ge=0, lt=1)] | None = None  # null = the encoder's own
-    precision: Literal["auto", "fp32", "bf16"] = "auto"  # auto: bf16 where the device has it
-    max_tokens: Count | None = None  # of a micro-batch, padding included; null = the whole batch
+    """Of AdamW; none on biases and norms."""
+    warmup: Share = 0.0
+    """Share of all steps in which the learning rate rises."""
+    clip: Positive | None = 1.0
+    """The greatest norm of a gradient; null: it is not clipped."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] | None = None
+    """Share of the activations that are dropped; null: the encoder's own."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """Of the arithmetic; auto: bf16 where the device has it."""
+    max_tokens: Count | None = None
+    """Tokens of a micro-batch, padding included; null: the whole batch at once."""
     seed: Seed = 3
+    """Of pairs, weights, order and dropout."""
 
 
 class RunSettings(Section):
     """Everything that a single training run needs."""
 
-    encoder: Text = "bert-base-multilingual-cased"  # hub id, folder, demo or scratch
-    encoder_config: EncoderConfig | None = None  # only for scratch; null = its defaults
-    base: BaseSettings | None = BaseSettings(corpus="squad/train")  # null = no base
-    start_from_base: bool = True  # false: from the encoder
+    encoder: Text = "bert-base-multilingual-cased"
+    """Id on the hub, folder, demo (shipped) or scratch (built on the training corpus)."""
+    encoder_config: EncoderConfig | None = None
+    """Sizes, only for scratch; null: their defaults."""
+    base: BaseSettings | None = BaseSettings(corpus="squad/train")
+    """What the trials start from; null: none."""
+    start_from_base: bool = True
+    """False: the trials start from the encoder, and the base only mines candidates."""
     data: DataSettings = DataSettings()
+    """What is trained on, and what selects."""
     objective: ObjectiveSettings = ObjectiveSettings()
+    """What is minimised."""
     training: TrainingSettings = TrainingSettings()
+    """How it is minimised."""
 
     @model_validator(mode="after")
     def _sizes_are_for_scratch(self) -> Self:
