@@ -24,18 +24,20 @@ from typing import Any
 from torch import nn
 
 from xmrc.data.cache import Cache
+from xmrc.data.features import WindowSize
+from xmrc.data.scored_set import ScoredSet
 from xmrc.data.store import load_examples
-from xmrc.learning.candidates import CandidateStore, mine_spans, window_codes
-from xmrc.learning.job import MODEL, TrainingJob, train_reader, training_windows
+from xmrc.learning.candidates import CandidateSource, CandidateStore, mine_spans, window_codes
+from xmrc.learning.job import MODEL, TrainingJob, train_reader
 from xmrc.learning.model import best_device, load_model, load_tokenizer, on_device
-from xmrc.learning.reading import ReadingJob, predictions_from, read_share
+from xmrc.learning.reader import ReadingJob, predictions_from, read_share
 from xmrc.learning.step import Worker
 from xmrc.scoring.gxlt import score
-from xmrc.search.corpora import study_corpora
-from xmrc.search.prepare import Prepared, base_job, prepare, trial_job, window_size
-from xmrc.settings import Study, load_study, with_values
+from xmrc.search.corpora import StudyData, study_corpora
+from xmrc.search.prepare import base_job, prepare, trial_job
+from xmrc.settings import Study, load_study
 
-CANDIDATES = "candidates-of-the-base"
+CANDIDATES = CandidateSource("the base", "the training corpus", "auto")
 SEEDS = range(101, 201)  # none is that of a file
 
 
@@ -68,7 +70,7 @@ class Bench:
     """What all trainings share."""
 
     study: Study
-    prepared: Prepared
+    prepared: StudyData
     out: Path
 
     @property
@@ -77,15 +79,8 @@ class Bench:
 
     def job(self, values: Mapping[str, Any]) -> TrainingJob:
         """The study's own training with these values."""
-        search = self.study.search
-        return trial_job(
-            with_values(self.study.settings, values),
-            self.prepared,
-            start=self.base,
-            evaluate_every=search.evaluate_every,
-            metric=search.metric,
-            threads=1,
-        )
+        job = trial_job(self.study, self.prepared, start=self.base, threads=1)
+        return replace(job, candidates=CANDIDATES).with_values(values)
 
 
 def main() -> None:
@@ -127,14 +122,13 @@ def train_base(bench: Bench) -> None:
 
 def mine(bench: Bench) -> None:
     """Z of every window that a trial can have: the points sample all the same pairs or fewer."""
-    job = bench.job({"objective.span": "hl"})
-    widest = replace(
-        job, sampling=job.sampling and replace(job.sampling, ntl=len(job.sampling.languages))
-    )
-    windows = training_windows(widest, load_tokenizer(bench.base))
+    languages = bench.study.settings.data.languages
+    data = bench.job({"data.ntl": len(languages)}).data
+    windows = data.windows(load_tokenizer(bench.base))
     model = on_device(load_model(bench.base, seed=0), best_device())
     size = bench.study.settings.objective.candidates.size
-    store, codes = CandidateStore(Cache(bench.prepared.cache), CANDIDATES), window_codes(windows)
+    store = CandidateStore(Cache(data.cache), CANDIDATES.key(data.size))
+    codes = window_codes(windows)
     store.add(codes, size, lambda rows: mine_spans(model, windows.subset(rows), size, "auto"))
     golds = store.open(codes, size).share_with_gold(windows)
     say(f"{len(windows)} windows; the gold is in Z of {golds:.1%} of the questions")
@@ -162,7 +156,7 @@ def trained(bench: Bench, values: Mapping[str, Any]) -> dict[str, Any]:
     began = time.time()
     folder = bench.out / "trials" / str(time.time_ns())
     alone = Alone(folder)
-    train_reader(replace(bench.job(values), candidates=CANDIDATES), alone)
+    train_reader(bench.job(values), alone)
     spent = time.time() - began
     assert alone.metrics is not None
     last = {key: value for key, value in alone.metrics.items() if isinstance(value, int | float)}
@@ -174,19 +168,19 @@ def trained(bench: Bench, values: Mapping[str, Any]) -> dict[str, Any]:
 
 def scores_of(bench: Bench, model: str) -> dict[str, dict[str, float]]:
     """The metrics of a reader on the selection set and on each final one."""
-    final = {one.name: one.examples for one in bench.prepared.final}
+    final = {one.name: one for one in bench.prepared.final}
     return {
-        name: read(bench, model, examples)
-        for name, examples in {"select": bench.prepared.select, **final}.items()
+        name: read(bench, model, scored)
+        for name, scored in {"select": bench.prepared.select, **final}.items()
     }
 
 
-def read(bench: Bench, model: str, corpus: Path) -> dict[str, float]:
-    settings, examples = bench.study.settings, load_examples(corpus)
+def read(bench: Bench, model: str, scored: ScoredSet) -> dict[str, float]:
+    settings, examples = bench.study.settings, load_examples(scored.path)
     job = ReadingJob(
         model=model,
-        examples=corpus,
-        size=window_size(settings),
+        examples=scored.path,
+        size=WindowSize.of(settings.data),
         precision=settings.training.precision,
         cache=bench.prepared.cache,
         threads=1,

@@ -16,11 +16,16 @@ from torch.nn.parallel import DistributedDataParallel
 
 from xmrc.data.cache import Cache
 from xmrc.data.examples import Answer, Example
-from xmrc.data.features import WindowSize
 from xmrc.data.store import store_examples
-from xmrc.learning.job import CrossLingualSampling, TrainingJob, train_reader
+from xmrc.learning.job import TrainingJob, train_reader
 from xmrc.learning.step import Worker
-from xmrc.settings import DistillSettings, ObjectiveSettings, TrainingSettings
+from xmrc.settings import (
+    DataSettings,
+    DistillSettings,
+    ObjectiveSettings,
+    RunSettings,
+    TrainingSettings,
+)
 
 LANGUAGES = ("en", "es", "de")
 WORDING = {
@@ -50,6 +55,22 @@ def facts_in(language: str) -> list[Example]:
     return examples
 
 
+def changed(job: TrainingJob, **changes: Any) -> TrainingJob:
+    """The job with other fields, sections of its settings or values of these.
+
+    `changed(job, threads=2, objective=ObjectiveSettings(), training={"seed": 4})`
+    """
+    sections = {
+        name: getattr(job.settings, name).model_copy(update=value)
+        if isinstance(value, dict)
+        else value
+        for name, value in changes.items()
+        if name in RunSettings.model_fields
+    }
+    fields = {name: value for name, value in changes.items() if name not in sections}
+    return replace(job, settings=job.settings.model_copy(update=sections), **fields)
+
+
 def tiny_job(folder: Path, **changes: Any) -> TrainingJob:
     """Three epochs over the pairs of two languages each, evaluated twice an epoch."""
     cache = Cache(folder / "cache")
@@ -58,23 +79,26 @@ def tiny_job(folder: Path, **changes: Any) -> TrainingJob:
     job = TrainingJob(
         start=str(start),
         train=store_examples(examples, cache),
-        sampling=CrossLingualSampling(LANGUAGES, "en", ntl=1),
         select=store_examples(examples, cache),
-        size=WindowSize(max_length=64, max_question_tokens=24, stride=8),
-        objective=ObjectiveSettings(distill=DistillSettings()),
-        training=TrainingSettings(epochs=3, batch_size=6, learning_rate=1e-3),
+        settings=RunSettings(
+            start_from_base=False,
+            data=DataSettings(
+                languages=LANGUAGES, ntl=1, max_length=64, max_question_tokens=24, stride=8
+            ),
+            objective=ObjectiveSettings(distill=DistillSettings()),
+            training=TrainingSettings(epochs=3, batch_size=6, learning_rate=1e-3),
+        ),
         evaluate_every=0.5,
         metric="gxlt_f1",
         cache=cache.root,
         threads=1,
     )
-    return replace(job, **changes)
+    return changed(job, **changes)
 
 
 def quiet_job(folder: Path) -> TrainingJob:
     """The job without dropout, so that it is the same on any number of workers."""
-    job = tiny_job(folder, watch=("q2", "q5"))
-    return replace(job, training=job.training.model_copy(update={"dropout": 0.0}))
+    return tiny_job(folder, watch=("q2", "q5"), training={"dropout": 0.0})
 
 
 @dataclass

@@ -17,6 +17,7 @@ from xmrc import command, tables
 from xmrc.data.cache import Cache
 from xmrc.data.corpora import Corpus, across_languages, load_corpus
 from xmrc.data.leakage import Footprint
+from xmrc.data.scored_set import titled
 from xmrc.errors import ResourceError, SettingsError
 from xmrc.files import check_writable, replacing_folder
 from xmrc.learning.reader import Reader
@@ -28,7 +29,6 @@ from xmrc.scoring.predictions import ExampleScore, Prediction, score_examples
 from xmrc.scoring.score_tables import TABLES, write_tables
 from xmrc.search.folder import storage_path
 from xmrc.search.progress import say
-from xmrc.selection.final_sets import titled
 from xmrc.settings.load import DATA_ROOT
 from xmrc.tracking.readers import find_reader
 

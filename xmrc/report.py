@@ -20,6 +20,7 @@ from string import ascii_uppercase
 from rich.console import Console
 
 from xmrc import command
+from xmrc.data.scored_set import titled
 from xmrc.errors import DataError, ResourceError, SettingsError
 from xmrc.files import check_writable
 from xmrc.pages import differences as difference_tables
@@ -37,7 +38,6 @@ from xmrc.scoring.statistics import (
 )
 from xmrc.search.folder import CHAMPION, storage_path
 from xmrc.search.progress import say
-from xmrc.selection.final_sets import titled
 
 _RUN_ID = re.compile(r"[0-9a-f]{32}")
 _WIDE = 120  # columns of a table that goes to a file or a pipe

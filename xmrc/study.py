@@ -5,18 +5,19 @@ prepare (corpora, encoder) -> base -> candidates -> search -> confirmation -> pr
 """
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
 
 from xmrc.data.cache import Cache
 from xmrc.errors import ResourceError
+from xmrc.learning.job import TrainingJob
 from xmrc.pages.page import draw_champion, draw_final_sets, write_report
 from xmrc.scoring.gxlt import Scores
 from xmrc.search.base import check_given_base, find_start
 from xmrc.search.cluster import check_shared, ray_cluster
-from xmrc.search.corpora import study_corpora
+from xmrc.search.corpora import StudyData, study_corpora
 from xmrc.search.folder import (
     CHAMPION,
     SELECT,
@@ -28,18 +29,17 @@ from xmrc.search.folder import (
 )
 from xmrc.search.ledger import Ledger
 from xmrc.search.mining import find_candidates
-from xmrc.search.prepare import Prepared, check_given_encoder, prepare
+from xmrc.search.prepare import check_given_encoder, prepare, trial_job
 from xmrc.search.progress import clock
 from xmrc.search.reading import read_on_cluster, write_reading
 from xmrc.search.recorder import cause_of, replay
 from xmrc.search.resources import Fit, cluster_nodes, fit_trials
 from xmrc.search.run import Run, experiment
-from xmrc.search.trials import Jobs, search_trials
+from xmrc.search.trials import search_trials
 from xmrc.selection.champion import Champion, Winner, best_trial, confirmed, register_winner
 from xmrc.selection.confirmation import confirm, keep_median
 from xmrc.selection.contenders import Candidate
-from xmrc.selection.final_scores import FinalScores, score_finals
-from xmrc.selection.final_sets import BASE, titled
+from xmrc.selection.final_sets import BASE, FinalScores, score_finals
 from xmrc.selection.promotion import Verdict, decide_promotion
 from xmrc.settings import Study, flat, to_yaml
 from xmrc.tracking.registry import check_name
@@ -58,7 +58,7 @@ class Outcome:
     select: str  # its name, and how it overlaps with training
     candidates: list[Candidate]  # of the confirmation, best first; empty without one
     champion: Champion
-    finals: list[FinalScores]
+    finals: FinalScores
     view: str  # where to look at it in MLflow
     unwritten: list[str]  # what MLflow lacks, after all
 
@@ -108,7 +108,7 @@ def _check_begun(folder: StudyFolder | None, fit: Fit) -> None:
         )
 
 
-def begin(run: Run, prepared: Prepared) -> None:
+def begin(run: Run, prepared: StudyData) -> None:
     """Open the study's run in MLflow, or go on with it."""
     study, folder = run.study, run.folder
     run_id = run.tracker.start_study(
@@ -117,30 +117,31 @@ def begin(run: Run, prepared: Prepared) -> None:
         {"xmrc.folder": folder.path, **prepared.content, **prepared.labels},
         folder.state().get("run_id"),
     )
-    selected_on = titled(study.settings.data.select, prepared.label)
+    selected_on = prepared.select.title
     folder.remember(run_id=run_id, **{SELECT: selected_on})
     run.tracker.log_text(to_yaml(study), "study.yaml")
     run.say(f"{study.name}: everything is kept in {folder.path}")
 
 
-def _base_search_champion(run: Run, prepared: Prepared, fit: Fit) -> Outcome:
+def _base_search_champion(run: Run, prepared: StudyData, fit: Fit) -> Outcome:
     """The steps that need the cluster."""
     study, tracker = run.study, run.tracker
     start = find_start(study.settings, prepared, fit.trial, run.folder, run.say)
     reading = read_on_cluster(study.settings, prepared, prepared.select, start, fit.trial)
-    write_reading(run.folder.path / START, reading, prepared.label)
+    write_reading(run.folder.path / START, reading, prepared.select.label)
     base_scores = reading.scores
     selected_on = run.folder.state()[SELECT]
     run.say(f"base: {_shown_scores(base_scores, study)} on {selected_on}")
     tracker.log_metrics({f"base_{name}": value for name, value in base_scores.metrics.items()})
-    mined = find_candidates(study, prepared, start, fit.trial, run.folder, run.say)
+    source = find_candidates(study, prepared, start, fit.trial, run.folder, run.say)
     began = time.time()
-    jobs = Jobs(study, prepared, start, mined, fit.trial.threads)
-    ledger = search_trials(run, jobs, fit)
+    job = trial_job(study, prepared, start=start, threads=fit.trial.threads)
+    job = replace(job, candidates=source)
+    ledger = search_trials(run, job, fit)
     run.say(f"search: {len(ledger.trials)} trials in {clock(time.time() - began)}")
     for record in ledger.trials.values():  # whatever MLflow missed while it was away
         replay(tracker, record)
-    found, winner, verdict = _choose(run, jobs, ledger, fit)
+    found, winner, verdict = _choose(run, prepared, job, ledger, fit)
     champion = register_winner(study, prepared, ledger, winner, verdict, fit.trial, tracker)
     if found:
         keep_median(run.folder.path, ledger.metric, found[0])
@@ -156,18 +157,18 @@ def _base_search_champion(run: Run, prepared: Prepared, fit: Fit) -> Outcome:
 
 
 def _choose(
-    run: Run, jobs: Jobs, ledger: Ledger, fit: Fit
+    run: Run, prepared: StudyData, job: TrainingJob, ledger: Ledger, fit: Fit
 ) -> tuple[list[Candidate], Winner, Verdict]:
     """Who wins and whether it becomes champion; with confirmation also the candidates for that."""
     confirming = run.study.search.confirm
     if confirming is None:
-        return [], best_trial(ledger), decide_promotion(run, jobs.prepared, None, fit.trial)
-    found = confirm(run, jobs, ledger, confirming, fit)
-    verdict = decide_promotion(run, jobs.prepared, found[0], fit.trial)
+        return [], best_trial(ledger), decide_promotion(run, prepared, None, fit.trial)
+    found = confirm(run, job, ledger, confirming, fit)
+    verdict = decide_promotion(run, prepared, found[0], fit.trial)
     return found, confirmed(found, ledger.metric), verdict
 
 
-def _draw(run: Run, champion: Champion, start: Scores, finals: list[FinalScores]) -> None:
+def _draw(run: Run, champion: Champion, start: Scores, finals: FinalScores) -> None:
     """The G-XLT pictures of champion and final sets, in the folder and beside the run in MLflow."""
     folder, title = run.folder.path, f"{run.study.name}: {run.folder.state()[SELECT]}"
     pictures = draw_champion(champion.folder, title, champion.reading.scores, start)

@@ -82,12 +82,12 @@ def _print_comparison(outcome: Outcome, console: Console) -> None:
 
 def _print_finals(outcome: Outcome, console: Console) -> None:
     """Every final set: the champion's table, and base and champion side by side."""
-    for final in outcome.finals:
+    for final, by_reader in outcome.finals.items():
         title = f"final: {final.title}"
         for metric, name in (("f1", "F1"), ("em", "EM")):
-            table = tables.gxlt_table(final.scores["champion"], metric, f"{title}, {name}")
+            table = tables.gxlt_table(by_reader["champion"], metric, f"{title}, {name}")
             console.print(table)
-        before, after = (final.scores[name].metrics for name in ("base", "champion"))
+        before, after = (by_reader[name].metrics for name in ("base", "champion"))
         for name in (one for one in _SHOWN if one in before):
             gain = after[name] - before[name]
             numbers = f"base {before[name]:.1f}, champion {after[name]:.1f} ({gain:+.1f})"

@@ -12,13 +12,13 @@ from xmrc.data.leakage import (
     OVERLAP,
     SHARED_PARAGRAPHS,
     Footprint,
-    ScoredSet,
     check_leakage,
     check_unseen,
     drop_overlap,
     held_out,
     normalised_context,
 )
+from xmrc.data.scored_set import ScoredSet
 from xmrc.errors import DataError
 
 
@@ -28,7 +28,7 @@ def example(id, context, languages="en-en"):
 
 
 def scored(*examples, final=False):
-    return ScoredSet("settings.data.select", "dev", examples, final)
+    return ScoredSet("dev", examples, role="final" if final else "select")
 
 
 TRAINING = [example("a", "The sky. "), example("b", "Sea"), example("b", "Meer", "de-de")]
@@ -57,8 +57,8 @@ def test_other_letters_are_other_contexts(text, other):
 
 def test_what_the_search_must_not_see_has_no_question_that_it_selects_by():
     select = scored(example("a", "Sky"), example("b", "Sea"))
-    other = ScoredSet("promotion.on", "mine", [example("c", "Sky"), example("d", "Sea", "de-de")])
-    again = ScoredSet("search.final", "copy", [example("d", "Land"), example("b", "Meer", "de-de")])
+    other = ScoredSet("mine", [example("c", "Sky"), example("d", "Sea", "de-de")], role="promotion")
+    again = ScoredSet("copy", [example("d", "Land"), example("b", "Meer", "de-de")])
     check_unseen(select, [other], allow_overlap=False)  # other questions about its paragraphs
     with pytest.raises(DataError) as refused:
         check_unseen(select, [other, again], allow_overlap=False)
@@ -89,8 +89,8 @@ def test_an_overlap_stops_the_run(shared, what, final):
     clean = example("c", "Land")
     with pytest.raises(DataError, match=what) as caught:
         check_leakage("train", TRAINING, [scored(clean, shared, final=final)], allow_overlap=False)
-    message = str(caught.value)
-    assert message.startswith("settings.data.select: dev must share no question id")
+    message, key = str(caught.value), "search.final" if final else "settings.data.select"
+    assert message.startswith(f"{key}: dev must share no question id")
     assert "with train, which is trained on: 1 of 2 examples do" in message
     assert "settings.data.allow_overlap: true" in message
     assert "\n" not in message

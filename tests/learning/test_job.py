@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +17,11 @@ from xmrc.data.leakage import Footprint
 from xmrc.data.store import load_examples
 from xmrc.errors import SettingsError
 from xmrc.files import SIZES
-from xmrc.learning.candidates import CandidateStore, window_codes
+from xmrc.learning.candidates import CandidateSource, CandidateStore, window_codes
 from xmrc.learning.history import HISTORY, OBSERVED
-from xmrc.learning.job import MODEL, STATE, CrossLingualSampling, training_windows
+from xmrc.learning.job import MODEL, STATE
 from xmrc.learning.model import load_tokenizer
-from xmrc.learning.reader import read_size
-from xmrc.learning.reading import ReadingJob, predictions_from, read_share
+from xmrc.learning.reader import ReadingJob, predictions_from, read_share, read_size
 from xmrc.scoring.gxlt import score
 from xmrc.scoring.metrics import exact_match, f1
 from xmrc.settings import CandidateSettings, ObjectiveSettings
@@ -89,7 +87,7 @@ def test_a_report_has_c_kl_of_every_pair_that_was_trained_on(
         assert values.keys() <= sampled
         assert min(values.values()) <= row["c_kl"] <= max(values.values())
     assert sampled == {tuple(pair) for one in last["observed"] for *pair, _ in one["c_kl"]}
-    plain = replace(tiny_job(folder), objective=ObjectiveSettings())
+    plain = tiny_job(folder, objective=ObjectiveSettings())
     reports = run_job(plain, Recorder(tmp_path)).reports
     assert [one.keys() for one in reports[-1]["observed"]] == [{"pairs"}] * len(STEPS)
 
@@ -110,15 +108,16 @@ def test_a_report_has_the_scores_of_every_language_pair(whole: Recorder) -> None
 def test_a_report_says_how_often_the_gold_is_in_z(span: str, folder: Path, tmp_path: Path) -> None:
     """Of each window 4 spans are mined, the trial asks for 3; the gold is third, fourth or none."""
     objective = ObjectiveSettings(span=span, candidates=CandidateSettings(size=3))
-    job = tiny_job(folder, objective=objective, candidates=f"mined for {span}")
-    windows = training_windows(job, load_tokenizer(job.start))
+    source = CandidateSource("base", f"mined for {span}", "fp32")
+    job = tiny_job(folder, objective=objective, candidates=source)
+    windows = job.data.windows(load_tokenizer(job.start))
     first_N4 = windows.context_position[:, None] + np.array([0, 1, 2, 3])
     spans_NK2 = np.stack([first_N4, first_N4], axis=2)
     for row in range(len(windows)):
         if row % 3 < 2:
             gold = windows.start_target[row], windows.end_target[row]
             spans_NK2[row, 2 + row % 3] = gold
-    store = CandidateStore(Cache(job.cache), f"mined for {span}")
+    store = CandidateStore(Cache(job.cache), source.key(job.data.size))
     store.add(window_codes(windows), 4, lambda rows: spans_NK2[rows])
     asked, found = set(), set()
     for row in np.flatnonzero(windows.has_answer).tolist():
@@ -147,9 +146,7 @@ def test_the_same_job_gives_the_same_reader(folder: Path, whole: Recorder, tmp_p
 
 
 def test_another_seed_gives_another_reader(folder: Path, whole: Recorder, tmp_path: Path) -> None:
-    job = tiny_job(folder)
-    other = replace(job, training=job.training.model_copy(update={"seed": 4}))
-    recorder = run_job(other, Recorder(tmp_path))
+    recorder = run_job(tiny_job(folder, training={"seed": 4}), Recorder(tmp_path))
     assert recorder.reports[-1]["loss"] != whole.reports[-1]["loss"]
 
 
@@ -171,7 +168,7 @@ def test_the_watched_answers_are_the_first_of_those_that_are_predicted(
     for number, checkpoint in enumerate(recorder.checkpoints):
         assert checkpoint is not None
         reading = ReadingJob(
-            str(checkpoint / MODEL), job.select, job.size, "fp32", job.cache, threads=1
+            str(checkpoint / MODEL), job.select, job.data.size, "fp32", job.cache, threads=1
         )
         predictions = predictions_from(reading, examples, [read_share(reading, 0, 1)])
         expected = []
@@ -213,8 +210,7 @@ def test_watched_answers_survive_a_stop(folder: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("ntl", [0, 1, 2, 5])
 def test_pairs_are_sampled_over_languages(ntl: int, folder: Path) -> None:
-    sampling = CrossLingualSampling(LANGUAGES, "en", ntl)
-    windows = windows_of_job(folder, sampling=sampling)
+    windows = windows_of_job(folder, data={"ntl": ntl})
     languages = 1 + min(ntl, 2)
     assert len(windows.examples) == len(FACTS) * languages**2
     by_id = {example.id: set[str]() for example in windows.examples}
@@ -224,31 +220,27 @@ def test_pairs_are_sampled_over_languages(ntl: int, folder: Path) -> None:
 
 
 def test_without_sampling_the_examples_are_taken_as_they_are(folder: Path) -> None:
-    job = tiny_job(folder, sampling=None)
-    assert list(windows_of_job(folder, sampling=None).examples) == load_examples(job.train)
+    found = windows_of_job(folder, data={"sampling": "none"}).examples
+    assert list(found) == load_examples(tiny_job(folder).train)
 
 
 def test_the_seed_draws_the_languages(folder: Path) -> None:
-    job = tiny_job(folder)
-    draws = []
-    for seed in (3, 3, 4):
-        training = job.training.model_copy(update={"seed": seed})
-        draws.append(list(windows_of_job(folder, training=training).examples))
+    draws = [list(windows_of_job(folder, training={"seed": seed}).examples) for seed in (3, 3, 4)]
     assert draws[0] == draws[1] != draws[2]
 
 
 def windows_of_job(folder: Path, **changes: Any) -> Any:
     job = tiny_job(folder, **changes)
-    return training_windows(job, load_tokenizer(job.start))
+    return job.data.windows(load_tokenizer(job.start))
 
 
 def test_windows_longer_than_the_positions_are_refused_before_training(
     folder: Path, tmp_path: Path
 ) -> None:
-    job = tiny_job(folder)
+    job = tiny_job(folder, data={"max_length": 401})
     recorder = Recorder(tmp_path)
     with pytest.raises(SettingsError, match=r"settings\.data\.max_length must be at most 400"):
-        run_job(replace(job, size=replace(job.size, max_length=401)), recorder)
+        run_job(job, recorder)
     assert recorder.reports == []
 
 
@@ -299,7 +291,7 @@ def test_a_checkpoint_knows_what_it_was_trained_on_and_its_start_before_it(
     before.write(start)
     kept = tmp_path / "kept"
     kept.mkdir()
-    again = run_job(replace(tiny_job(folder), start=str(start)), Recorder(kept)).checkpoints[0]
+    again = run_job(tiny_job(folder, start=str(start)), Recorder(kept)).checkpoints[0]
     assert again is not None
     assert Footprint.read(again / MODEL) == before | Footprint.of(sampled)
 
@@ -313,8 +305,8 @@ def test_a_checkpoint_is_the_reader_whose_scores_were_reported(
     for checkpoint, metrics in zip(whole.checkpoints, whole.reports, strict=True):
         assert checkpoint is not None
         model = str(checkpoint / MODEL)
-        assert read_size(model) == job.size
-        reading = ReadingJob(model, job.select, job.size, "fp32", job.cache, threads=1)
+        assert read_size(model) == job.data.size
+        reading = ReadingJob(model, job.select, job.data.size, "fp32", job.cache, threads=1)
         scores = score(
             examples, predictions_from(reading, examples, [read_share(reading, 0, 1)])
         ).metrics

@@ -9,12 +9,12 @@ from html import unescape
 import pytest
 from study_folders import CONFIRM, CONFIRMING, STUDY, TRIALS, study_folder, trial
 
+from xmrc.data.scored_set import ScoredSet
 from xmrc.errors import DataError, ResourceError, SettingsError
 from xmrc.pages.findings import find_run
 from xmrc.pages.page import draw_champion, draw_final_sets, write_report
 from xmrc.scoring.gxlt import summarise
 from xmrc.scoring.predictions import ExampleScore
-from xmrc.selection.final_scores import FinalScores
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
 needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="needs chromium on the PATH")
@@ -161,9 +161,9 @@ def test_which_run_is_meant(tmp_path):
 
 def test_champion_and_final_sets_have_pictures_beside_their_scores(tmp_path):
     before, after = (summarise([scored(f1)]) for f1 in (0.25, 0.75))
-    final = FinalScores("mlqa/test", "shared paragraphs", {"base": before, "champion": after})
+    final = ScoredSet("mlqa/test", label="shared paragraphs")
     drawn = draw_champion(tmp_path / "champion", "small: demo/dev", after, before)
-    drawn += draw_final_sets(tmp_path, "small", [final])
+    drawn += draw_final_sets(tmp_path, "small", {final: {"base": before, "champion": after}})
     assert [one.relative_to(tmp_path).as_posix() for one in drawn] == [
         "champion/matrix.png",
         "champion/difference.png",

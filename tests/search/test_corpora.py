@@ -10,10 +10,8 @@ from transformers import AutoTokenizer
 from xmrc.data.cache import Cache
 from xmrc.data.demo.corpus import DEMO_ENCODER
 from xmrc.errors import DataError, SettingsError
-from xmrc.learning.job import training_windows
 from xmrc.search.corpora import ntl_values, read_corpora, study_corpora, widest
 from xmrc.search.prepare import base_job, base_key, prepare, trial_job
-from xmrc.search.trials import Jobs
 from xmrc.settings import load_study
 
 SETTINGS = """
@@ -51,15 +49,8 @@ def trained_pairs(study, tmp_path):
     """How many examples of each language pair one epoch has."""
     settings = widest(study)
     prepared = prepare(settings, read_corpora(settings), Cache(tmp_path / "cache"))
-    job = trial_job(
-        study.settings,
-        prepared,
-        start=str(DEMO_ENCODER),
-        evaluate_every=1.0,
-        metric="gxlt_f1",
-        threads=1,
-    )
-    examples = training_windows(job, AutoTokenizer.from_pretrained(DEMO_ENCODER)).examples
+    tokenizer = AutoTokenizer.from_pretrained(DEMO_ENCODER)
+    examples = prepared.training(study.settings).windows(tokenizer).examples
     return Counter((one.question_language, one.context_language) for one in examples)
 
 
@@ -126,7 +117,7 @@ def test_trials_watch_what_the_study_says_and_the_base_nothing(load, tmp_path):
     ids = [one.id for one in study_corpora(plain).select.examples]
     watching = load("demo/train", *more, f"tracking.watch=[{ids[-1]}, {ids[0]}]")
     study_corpora(watching)
-    job = Jobs(watching, prepared, str(DEMO_ENCODER), None, 1).of({})
+    job = trial_job(watching, prepared, start=str(DEMO_ENCODER), threads=1)
     assert tuple(job.watch) == (ids[-1], ids[0])
     base = base_job(watching.settings, prepared, 1)
     assert tuple(base.watch) == ()
@@ -137,7 +128,7 @@ def test_only_questions_that_are_selected_on_are_watched(load):
     with pytest.raises(SettingsError, match=r"tracking\.watch: .*demo/dev .*, got 'nowhere'$"):
         study_corpora(load("demo/train", "tracking.watch=[nowhere]"))
     study = load("demo/train", "search.confirm={top: 1, seeds: 1}")
-    aside = study_corpora(study).promotion.corpus.examples[0].id
+    aside = study_corpora(study).promotion.examples[0].id
     study_corpora(load("demo/train", f"tracking.watch=[{aside}]"))
     watching = f"tracking.watch=[{aside}]"
     with pytest.raises(SettingsError, match="which is kept aside for the promotion"):

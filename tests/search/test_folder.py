@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from xmrc.errors import ResourceError, SettingsError
-from xmrc.files import write_whole
+from xmrc.files import write_text
 from xmrc.search import folder
 from xmrc.search.folder import StudyFolder, latest_folder, new_folder, storage_path, storage_root
 from xmrc.settings import Study, load_study
@@ -125,14 +125,14 @@ def test_facts_are_remembered_and_replaced(tmp_path):
 
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
     path = tmp_path / "state.json"
-    write_whole(path, "first")
+    write_text(path, "first")
 
     def cut(source, target):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(folder.os, "replace", cut)
     with pytest.raises(KeyboardInterrupt):
-        write_whole(path, "second")
+        write_text(path, "second")
     assert path.read_text() == "first"
 
 

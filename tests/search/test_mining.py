@@ -10,21 +10,20 @@ import pytest
 from checkpoints import tiny_checkpoint
 
 from xmrc.data.cache import Cache
+from xmrc.data.training_data import TrainingData
 from xmrc.errors import DataError
-from xmrc.learning.candidates import CandidateStore, mine_spans, window_codes
-from xmrc.learning.job import training_windows
+from xmrc.learning.candidates import CandidateSource, CandidateStore, mine_spans, window_codes
 from xmrc.learning.model import load_model, load_tokenizer
 from xmrc.learning.worker import WorkerResources
-from xmrc.search.corpora import read_corpora, widest
+from xmrc.search.corpora import StudyData, read_corpora, widest
 from xmrc.search.folder import StudyFolder
 from xmrc.search.mining import (
-    Mined,
     find_candidates,
     largest_size,
-    mining_jobs,
+    mining_data,
     needs_candidates,
 )
-from xmrc.search.prepare import Prepared, prepare, trial_job
+from xmrc.search.prepare import prepare
 from xmrc.settings import Study, load_study, with_values
 
 STUDY = """
@@ -62,20 +61,17 @@ def load(base: Path, tmp_path: Path) -> Load:
     return load
 
 
-def prepared_for(study: Study, cache: Path) -> Prepared:
+def prepared_for(study: Study, cache: Path) -> StudyData:
     return prepare(study.settings, read_corpora(widest(study)), Cache(cache))
 
 
-def codes_of_trial(study: Study, prepared: Prepared, values: dict[str, object]) -> np.ndarray:
-    job = trial_job(
-        with_values(study.settings, values),
-        prepared,
-        start=prepared.encoder,
-        evaluate_every=1.0,
-        metric="gxlt_f1",
-        threads=1,
-    )
-    return window_codes(training_windows(job, load_tokenizer(job.start)))
+def codes_of(data: TrainingData, study: Study) -> np.ndarray:
+    """Of the windows, as the tokenizer of the encoder cuts them."""
+    return window_codes(data.windows(load_tokenizer(study.settings.encoder)))
+
+
+def codes_of_trial(study: Study, prepared: StudyData, values: dict[str, object]) -> np.ndarray:
+    return codes_of(prepared.training(with_values(study.settings, values)), study)
 
 
 # Whether and how much
@@ -128,27 +124,26 @@ def test_the_windows_of_every_trial_are_mined(load: Load, space: str, tmp_path: 
     study = load(space)
     prepared = prepared_for(study, tmp_path)
     mined: dict[object, set[int]] = {}
-    for job in mining_jobs(study, prepared, prepared.encoder, threads=1):
-        codes = window_codes(training_windows(job, load_tokenizer(job.start)))
-        mined.setdefault(job.size, set()).update(codes.tolist())
+    for data in mining_data(study, prepared):
+        mined.setdefault(data.size, set()).update(codes_of(data, study).tolist())
     values = {
         key: range(domain.values[0], domain.values[1] + 1) if domain.int_ else domain.values
         for key, domain in study.space.items()
     }
     for point in product(*values.values()):
         settings = dict(zip(values, point, strict=True))
-        data = with_values(study.settings, settings).data
+        trial = with_values(study.settings, settings).data
         codes = codes_of_trial(study, prepared, settings)
-        sizes = [size for size in mined if size.max_length == data.max_length]
-        (size,) = [size for size in sizes if size.stride == data.stride]
+        sizes = [size for size in mined if size.max_length == trial.max_length]
+        (size,) = [size for size in sizes if size.stride == trial.stride]
         assert set(codes.tolist()) <= mined[size]
 
 
 def test_no_more_pairs_are_mined_than_the_largest_ntl_draws(load: Load, tmp_path: Path) -> None:
     study = load("{data.ntl: {int: [0, 1]}}")
     prepared = prepared_for(study, tmp_path)
-    (job,) = mining_jobs(study, prepared, prepared.encoder, threads=1)
-    codes = window_codes(training_windows(job, load_tokenizer(job.start)))
+    (data,) = mining_data(study, prepared)
+    codes = codes_of(data, study)
     expected = codes_of_trial(study, prepared, {"data.ntl": 1})
     assert sorted(codes.tolist()) == sorted(expected.tolist())
 
@@ -157,18 +152,16 @@ def test_what_is_mined_belongs_to_base_corpus_precision_and_size(
     load: Load, tmp_path: Path
 ) -> None:
     study = load()
-    prepared = prepared_for(study, tmp_path)
-    (job,) = mining_jobs(study, prepared, prepared.encoder, threads=1)
-    mined = Mined("base", "corpus", "auto")
+    (data,) = mining_data(study, prepared_for(study, tmp_path))
+    source = CandidateSource("base", "corpus", "auto")
     keys = [
-        mined.key(job.size),
-        mined.key(replace(job.size, stride=9)),
-        replace(mined, base="other").key(job.size),
-        replace(mined, train="other").key(job.size),
-        replace(mined, precision="fp32").key(job.size),
+        source.key(data.size),
+        source.key(replace(data.size, stride=9)),
+        replace(source, base="other").key(data.size),
+        replace(source, train="other").key(data.size),
+        replace(source, precision="fp32").key(data.size),
     ]
     assert len(set(keys)) == 5
-    assert mined.attach(job).candidates == keys[0]
 
 
 # On the cluster
@@ -181,11 +174,11 @@ def test_a_second_study_mines_only_what_the_first_has_not(
         said: list[str] = []
         prepared = prepared_for(study, tmp_path)
         folder = StudyFolder(tmp_path / "study")
-        mined = find_candidates(study, prepared, str(base), RESOURCES, folder, said.append)
-        (job,) = mining_jobs(study, prepared, str(base), threads=1)
-        return mined.key(job.size), said
+        source = find_candidates(study, prepared, str(base), RESOURCES, folder, said.append)
+        assert source is not None
+        return source.key(prepared.training(study.settings).size), said
 
-    def codes_of(study: Study) -> set[int]:
+    def codes_in(study: Study) -> set[int]:
         return set(codes_of_trial(study, prepared_for(study, tmp_path), {}).tolist())
 
     def files() -> dict[Path, int]:
@@ -193,7 +186,7 @@ def test_a_second_study_mines_only_what_the_first_has_not(
 
     first = load("{objective.candidates.size: {choice: [3, 6]}}")
     key, said = mine(first)
-    assert said[0] == f"candidates: mining the 6 best spans in {len(codes_of(first))} windows"
+    assert said[0] == f"candidates: mining the 6 best spans in {len(codes_in(first))} windows"
     assert "mined in" in said[1]
     assert "the gold is among those of" in said[1]
     written = files()
@@ -209,7 +202,7 @@ def test_a_second_study_mines_only_what_the_first_has_not(
         assert "found" in said[0]
         assert files() == written
     wider = load("{}", "settings.data.ntl=2", "settings.objective.candidates.size=6")
-    new = len(codes_of(wider) - codes_of(first))
+    new = len(codes_in(wider) - codes_in(first))
     _, said = mine(wider)
     assert said[0] == f"candidates: mining the 6 best spans in {new} windows"
     assert files().items() > written.items()
@@ -217,11 +210,10 @@ def test_a_second_study_mines_only_what_the_first_has_not(
     assert len(said) == 1
     assert "found" in said[0]
 
-    prepared = prepared_for(first, tmp_path)
-    (job,) = mining_jobs(first, prepared, str(base), threads=1)
-    windows = training_windows(job, load_tokenizer(job.start))
+    (data,) = mining_data(first, prepared_for(first, tmp_path))
+    windows = data.windows(load_tokenizer(str(base)))
     found = CandidateStore(Cache(tmp_path), key).open(window_codes(windows), 6)
-    expected = mine_spans(load_model(job.start, seed=0), windows, 6, "auto")
+    expected = mine_spans(load_model(str(base), seed=0), windows, 6, "auto")
     assert found.of(np.arange(len(windows))).tolist() == expected.tolist()
 
 

@@ -10,6 +10,7 @@ from checkpoints import tiny_checkpoint
 
 from xmrc.data.cache import Cache
 from xmrc.data.demo.corpus import DEMO_ENCODER
+from xmrc.data.sampling import sampled_languages
 from xmrc.data.store import load_examples
 from xmrc.errors import DataError, SettingsError
 from xmrc.search.base import check_given_base
@@ -66,14 +67,7 @@ def key(study, cache, threads=1):
 
 
 def trial(study, cache):
-    return trial_job(
-        study.settings,
-        prepared(study, cache),
-        start="somewhere",
-        evaluate_every=0.5,
-        metric="gxlt_f1",
-        threads=3,
-    )
+    return trial_job(study, prepared(study, cache), start="somewhere", threads=3)
 
 
 def test_corpora_are_frozen_once_and_found_again(load, cache):
@@ -81,16 +75,16 @@ def test_corpora_are_frozen_once_and_found_again(load, cache):
     first, again = prepared(study, cache), prepared(study, cache)
     assert first == again
     corpora = study_corpora(study)
-    assert load_examples(first.select) == list(corpora.select.examples)
-    assert load_examples(first.base) == list(corpora.base.examples)
-    assert {(e.question_language, e.context_language) for e in load_examples(first.train)} == {
+    assert load_examples(first.select.path) == list(corpora.select.examples)
+    assert load_examples(first.base.path) == list(corpora.base.examples)
+    assert {(e.question_language, e.context_language) for e in load_examples(first.train.path)} == {
         ("en", "en"),
         ("es", "es"),
     }
     assert first.content == {
-        "data.train": first.train.parent.name,
-        "data.select": first.select.parent.name,
-        "data.base": first.base.parent.name,
+        "data.train": first.train.path.parent.name,
+        "data.select": first.select.path.parent.name,
+        "data.base": first.base.path.parent.name,
     }
     other = prepared(load("settings.data.limit=5"), cache)
     assert other.train != first.train
@@ -103,11 +97,14 @@ def test_a_job_says_what_the_settings_say_and_travels_light(load, cache):
     assert (job.start, job.metric, job.evaluate_every, job.threads) == (
         "somewhere", "gxlt_f1", 0.5, 3
     )  # fmt: skip
-    assert (job.training, job.objective) == (study.settings.training, study.settings.objective)
-    assert (job.size.max_length, job.size.max_question_tokens, job.size.stride) == (128, 32, 16)
-    assert list(job.sampling.languages) == ["en"]
-    assert job.sampling.ntl == 0
-    assert list(trial(load(), cache).sampling.languages) == ["en", "es"]
+    assert job.settings == study.settings
+    size = job.data.size
+    assert (size.max_length, size.max_question_tokens, size.stride) == (128, 32, 16)
+    assert list(sampled_languages(job.data.settings)) == ["en"]
+    assert list(sampled_languages(trial(load(), cache).data.settings)) == ["en", "es"]
+    drawn = job.with_values({"data.ntl": 1, "training.seed": 9})
+    assert (drawn.data.settings.ntl, drawn.data.seed) == (1, 9)
+    assert replace(drawn, settings=job.settings) == job
     assert len(pickle.dumps(job)) < 5000
 
 
@@ -161,10 +158,10 @@ def test_the_base_learns_by_cross_entropy_from_its_own_corpus(load, cache):
     study = load("settings.objective={distill: {}}", "settings.training.dropout=0.25")
     shared = prepared(study, cache)
     job = base_job(study.settings, shared, threads=2)
-    assert (job.start, job.train) == (shared.encoder, shared.base)
-    assert (job.sampling, job.select, job.metric) == (None, None, None)
-    assert (job.objective.span, job.objective.distill) == ("ce", None)
-    assert (job.training.epochs, job.training.dropout) == (1, 0.25)
+    assert (job.start, job.train) == (shared.encoder, shared.base.path)
+    assert (job.data.settings.sampling, job.select, job.metric) == ("none", None, None)
+    assert (job.settings.objective.span, job.settings.objective.distill) == ("ce", None)
+    assert (job.settings.training.epochs, job.settings.training.dropout) == (1, 0.25)
 
 
 def test_a_checkpoint_is_known_by_its_content(tmp_path):

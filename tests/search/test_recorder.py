@@ -2,7 +2,6 @@
 
 import json
 import pickle
-from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -368,8 +367,7 @@ def test_a_confirmation_has_tables_of_its_own_and_without_reports_there_are_none
 def test_what_a_training_reports_comes_to_the_tables(search, tracker, capsys, tmp_path):
     """A real one, of four reports; the third is the first that is heard after a kill."""
     (tmp_path / "job").mkdir()
-    job = tiny_job(tmp_path, watch=("q1", "q3"))
-    job = replace(job, training=job.training.model_copy(update={"epochs": 2}))
+    job = tiny_job(tmp_path, watch=("q1", "q3"), training={"epochs": 2})
     reports = run_job(job, Reports(tmp_path / "job")).reports
     search.begin()
     search.start("a")

@@ -17,10 +17,10 @@ from xmrc.learning.worker import WorkerResources, train_on_workers
 from xmrc.search.corpora import study_corpora
 from xmrc.search.folder import new_folder
 from xmrc.search.observed import read_table
-from xmrc.search.prepare import prepare
+from xmrc.search.prepare import prepare, trial_job
 from xmrc.search.resources import cluster_nodes, fit_trials
 from xmrc.search.run import Run
-from xmrc.search.trials import Jobs, search_trials
+from xmrc.search.trials import search_trials
 from xmrc.settings import load_study
 from xmrc.study import begin
 from xmrc.tracking.tracker import Tracker
@@ -57,8 +57,9 @@ class Search:
         run = Run(self.study, folder, self.folder, self.tracker, Console(file=io.StringIO()))
         begin(run, prepared)
         self.fit = fit_trials(self.study.resources, cluster_nodes())
-        self.jobs = Jobs(self.study, prepared, prepared.encoder, None, self.fit.trial.threads)
-        self.ledger = search_trials(run, self.jobs, self.fit)
+        threads = self.fit.trial.threads
+        self.job = trial_job(self.study, prepared, start=prepared.encoder, threads=threads)
+        self.ledger = search_trials(run, self.job, self.fit)
         self.by_rate = {one.values[RATE]: one for one in self.ledger.trials.values()}
 
     def table(self, name, rate):
@@ -151,7 +152,7 @@ def test_a_trial_that_diverges_fails_alone(alone):
 
 
 def test_a_group_of_one_worker_gives_the_very_same(alone, storage):
-    job = alone.jobs.of({RATE: 2e-3})
+    job = alone.job.with_values({RATE: 2e-3})
     train_on_workers(
         job,
         WorkerResources(1, 1.0, 0.0),

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from xmrc.data.scored_set import ScoredSet
 from xmrc.errors import DataError, SettingsError
 from xmrc.scoring.gxlt import Scores
-from xmrc.search.corpora import Corpora, study_corpora
-from xmrc.selection.final_scores import FinalScores, metrics_of
-from xmrc.selection.final_sets import final_folder
+from xmrc.search.corpora import StudyData, study_corpora
+from xmrc.selection.final_sets import final_folder, metrics_of
 from xmrc.settings import Study, load_study, to_yaml
 
 STUDY = """
@@ -49,8 +49,8 @@ def squad(path: Path, ids: dict[str, str], *, blind: bool = False) -> Path:
     return path
 
 
-def final_of(corpora: Corpora) -> list[tuple[str, int, str]]:
-    return [(one.corpus.name, len(one.corpus.examples), one.label) for one in corpora.final]
+def final_of(corpora: StudyData) -> list[tuple[str, int, str]]:
+    return [(one.name, len(one.examples), one.label) for one in corpora.final]
 
 
 def test_a_name_is_read_in_the_languages_of_the_data_with_all_their_pairs(load: Load) -> None:
@@ -65,8 +65,8 @@ def test_a_name_is_read_in_the_languages_of_the_data_with_all_their_pairs(load: 
 def test_languages_of_its_own(load: Load) -> None:
     study = load("search.final=[{corpus: demo/test, languages: [de, vi, zh]}]")
     (final,) = study_corpora(study).final
-    assert set(final.corpus.context_languages) == {"de", "vi", "zh"}
-    assert len(final.corpus.examples) == 6 * 9
+    assert set(final.context_languages) == {"de", "vi", "zh"}
+    assert len(final.examples) == 6 * 9
 
 
 def test_other_languages_of_the_training_set_are_labelled(load: Load) -> None:
@@ -127,5 +127,5 @@ def test_names_of_folders_metrics_and_titles() -> None:
     assert "*" not in outside
     scores = Scores(("en",), ("en",), {}, {"gxlt_f1": 51.5})
     assert metrics_of("demo/test", "champion", scores) == {"final/demo/test/champion_gxlt_f1": 51.5}
-    assert FinalScores("xquad", "shared paragraphs", {}).title == "xquad (shared paragraphs)"
-    assert FinalScores("xquad", "", {}).title == "xquad"
+    assert ScoredSet("xquad", label="shared paragraphs").title == "xquad (shared paragraphs)"
+    assert ScoredSet("xquad").title == "xquad"

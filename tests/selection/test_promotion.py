@@ -54,11 +54,11 @@ def test_a_part_of_the_selection_set_is_kept_aside_for_promotion_alone(load: Loa
     assert whole.promotion is None
     corpora = study_corpora(load())
     assert corpora.promotion is not None
-    aside, rest = ids(corpora.promotion.corpus.examples), ids(corpora.select.examples)
+    aside, rest = ids(corpora.promotion.examples), ids(corpora.select.examples)
     assert not aside & rest
     assert aside | rest == ids(whole.select.examples)
     assert len(aside) < len(rest)
-    assert len(corpora.promotion.corpus.examples) == 4 * len(aside)
+    assert len(corpora.promotion.examples) == 4 * len(aside)
 
 
 def test_the_promotion_set_is_known_by_its_content(load: Load, tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ def test_the_promotion_set_is_known_by_its_content(load: Load, tmp_path: Path) -
 def test_a_set_of_its_own_leaves_the_selection_set_whole_and_is_guarded(load: Load) -> None:
     corpora = study_corpora(load("promotion.on=demo/test"))
     assert corpora.promotion is not None
-    assert corpora.promotion.corpus.name == "demo/test"
+    assert corpora.promotion.name == "demo/test"
     assert len(ids(corpora.select.examples)) == 20
     with pytest.raises(DataError, match=r"^promotion.on: demo/train must share no question id"):
         study_corpora(load("promotion.on=demo/train"))
@@ -219,9 +219,9 @@ def test_the_page_is_of_the_winner(outcomes: tuple[Outcome, Outcome, Outcome]) -
     assert summarise(found.champion).metrics == first.champion.reading.scores.metrics
     assert found.verdict is not None
     assert (found.verdict.alias, found.verdict.version) == ("champion", first.champion.version)
-    ((final,), (scored,)) = found.finals, first.finals
-    read = {name: summarise(one).metrics for name, one in final.readings.items()}
-    assert read == {name: one.metrics for name, one in scored.scores.items()}
+    ((readings,), (scored,)) = found.finals.values(), first.finals.values()
+    read = {name: summarise(one).metrics for name, one in readings.items()}
+    assert read == {name: one.metrics for name, one in scored.items()}
     drawn = {path.stem for path in (first.folder / "report").glob("*.png")}
     assert {"confirmation", "final-demo-test", "gxlt-f1-best"} <= drawn
 

@@ -10,16 +10,19 @@ import hashlib
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import Self
 
 from xmrc.data.alignment import every_pair
+from xmrc.data.cache import Cache
 from xmrc.data.catalogue import CATALOGUE, EVERY, Entry, held_in, layout_path
 from xmrc.data.demo.corpus import demo_examples
 from xmrc.data.examples import Example, LanguagePair, astray_ids, read_squad
 from xmrc.data.hub import HubSource, read_hub
 from xmrc.data.languages import language_of_id, languages_of_file, split_explicit
+from xmrc.data.store import store_examples
 from xmrc.errors import DataError
 
 
@@ -28,15 +31,17 @@ class Corpus:
     """Questions over contexts; an id stands once for each pair of question and context language.
 
     `parallel`: questions with the same id are the same question in several languages. `left_out`:
-    ids that were, as an answer of theirs does not stand at its offset.
+    ids that were, as an answer of theirs does not stand at its offset. The examples are in memory
+    until they are stored (`stored`), and in the file `path` of the cache from then on.
     """
 
     name: str
-    examples: list[Example]
-    parallel: bool
-    licence: str
+    examples: Sequence[Example] = field(default=(), repr=False)
+    parallel: bool = False
+    licence: str = "not stated"
     citation: str = ""
     left_out: int = 0
+    _path: Path | None = None
 
     @property
     def question_languages(self) -> tuple[str, ...]:
@@ -50,6 +55,21 @@ class Corpus:
     def answered(self) -> bool:
         """Whether every question has an answer; a blind set can be predicted, not scored."""
         return all(each.answers for each in self.examples)
+
+    def stored(self, cache: Cache) -> Self:
+        """The same with its examples in the cache instead of memory: small enough to travel."""
+        return replace(self, examples=(), _path=store_examples(self.examples, cache))
+
+    @property
+    def path(self) -> Path:
+        """Where the examples are stored; `load_examples` reads them."""
+        assert self._path is not None, "a corpus is stored before it is trained on or read"
+        return self._path
+
+    @property
+    def content(self) -> str:
+        """The hash of the stored examples."""
+        return self.path.parent.name
 
 
 def load_corpus(
@@ -176,7 +196,7 @@ def _read_paths(name: str, languages: Sequence[str] | None, strict: bool) -> Cor
     ]
     pairs_of_id = Counter(id for id, _, _ in {_key(each) for each in examples})
     parallel = any(count > 1 for count in pairs_of_id.values())
-    return Corpus(name, examples, parallel, licence="not stated")
+    return Corpus(name, examples, parallel)
 
 
 def _path_files(name: str) -> list[tuple[LanguagePair, Path]]:

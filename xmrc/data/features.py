@@ -11,6 +11,7 @@ from collections.abc import Hashable, Iterable, Sequence
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 
+from xmrc.data.cache import Cache
 from xmrc.data.examples import Example
 from xmrc.data.template import PairTemplate, WindowSize, check_window_size, pair_template
 from xmrc.data.tokenized import TokenizedTexts, tokenize_texts
@@ -24,10 +25,34 @@ __all__ = [
     "WindowSize",
     "Windows",
     "check_window_size",
+    "cut_examples",
+    "distinct_texts",
     "make_windows",
     "pair_template",
     "tokenize_texts",
 ]
+
+
+def cut_examples(
+    examples: Sequence[Example],
+    tokenizer: PreTrainedTokenizerBase,
+    size: WindowSize,
+    cache: Cache,
+    texts_of: Sequence[Example] | None = None,
+) -> Windows:
+    """Tokenise examples, or find their tokens in the cache, and cut them into windows.
+
+    `texts_of` names the whole corpus that they are of, whose tokens are shared.
+    """
+    texts = tokenize_texts(distinct_texts(texts_of or examples), tokenizer, cache)
+    return make_windows(examples, texts, tokenizer, size)
+
+
+def distinct_texts(examples: Sequence[Example]) -> list[str]:
+    """Every question and context once, in the order of appearance."""
+    questions = (example.question for example in examples)
+    contexts = (example.context for example in examples)
+    return list(dict.fromkeys((*questions, *contexts)))
 
 
 def make_windows(

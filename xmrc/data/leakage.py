@@ -15,25 +15,13 @@ from pathlib import Path
 import numpy as np
 
 from xmrc.data.examples import Example
+from xmrc.data.scored_set import ScoredSet
 from xmrc.errors import DataError
 
 SHARED_PARAGRAPHS = "shared paragraphs"  # trained on in other languages
 OVERLAP = "overlaps training"  # and was allowed to
 _FOOTPRINT = "trained_on.json"  # beside the weights
 _SHOWN = 3  # overlapping questions that an error names
-
-
-@dataclass(frozen=True)
-class ScoredSet:
-    """Examples that readers are scored on. `key`: the setting that names the corpus.
-
-    final: nothing is chosen by these scores, they are shown alone.
-    """
-
-    key: str
-    corpus: str
-    examples: Sequence[Example]
-    final: bool = False
 
 
 @dataclass(frozen=True)
@@ -127,7 +115,7 @@ def check_leakage(
     trained, labels = Footprint.of(training), []
     for one in scored:
         label = trained.label(one.examples)
-        if label == SHARED_PARAGRAPHS and not one.final:
+        if label == SHARED_PARAGRAPHS and one.role != "final":
             label = OVERLAP
         if label == OVERLAP and not allow_overlap:
             raise DataError(_refusal(one, corpus, trained))
@@ -146,8 +134,8 @@ def check_unseen(select: ScoredSet, unseen: Sequence[ScoredSet], *, allow_overla
         if shared and not allow_overlap:
             shown = ", ".join(map(repr, shared[:_SHOWN]))
             raise DataError(
-                f"{one.key}: {one.corpus} must share no question id with {select.corpus} "
-                f"({select.key}), by which the search selects: {len(shared)} ids do, such as "
+                f"{one.setting}: {one.name} must share no question id with {select.name} "
+                f"({select.setting}), by which the search selects: {len(shared)} ids do, such as "
                 f"{shown}; settings.data.allow_overlap: true lets them"
             )
 
@@ -164,7 +152,7 @@ def drop_overlap(
     gone = set(dropped)
     kept = [each for each in base if each not in gone]
     if base and not kept:
-        keys = ", ".join(one.key for one in scored)
+        keys = ", ".join(one.setting for one in scored)
         raise DataError(
             f"settings.base.corpus: all of its {len(base)} examples overlap with what is scored "
             f"({keys}), so nothing is left to train the base on"
@@ -232,7 +220,7 @@ def _refusal(one: ScoredSet, corpus: str, trained: Footprint) -> str:
         for each in list(first.values())[:_SHOWN]
     )
     return (
-        f"{one.key}: {one.corpus} must share no question id and no context with {corpus}, which is "
-        f"trained on: {len(shared)} of {len(one.examples)} examples do, such as {shown}; "
+        f"{one.setting}: {one.name} must share no question id and no context with {corpus}, which "
+        f"is trained on: {len(shared)} of {len(one.examples)} examples do, such as {shown}; "
         "settings.data.allow_overlap: true lets them"
     )

@@ -7,6 +7,13 @@ from itertools import product
 from xmrc.data.alignment import ParallelQuestion
 from xmrc.data.examples import Example
 from xmrc.errors import DataError
+from xmrc.settings import DataSettings
+
+
+def sampled_languages(data: DataSettings) -> Sequence[str]:
+    """The source alone at ntl 0, all languages above it and where nothing is sampled."""
+    source_alone = data.sampling == "pairs" and data.ntl == 0
+    return [data.source_language] if source_alone else data.languages
 
 
 def sample_pairs(

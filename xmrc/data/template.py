@@ -15,6 +15,7 @@ from transformers import PreTrainedTokenizerBase
 
 from xmrc.data.tokenized import fast_backend
 from xmrc.errors import SettingsError
+from xmrc.settings import DataSettings
 
 _PROBE = "text"  # a text that is one token
 
@@ -26,6 +27,11 @@ class WindowSize:
     max_length: int = 384  # of a whole window, special tokens included
     max_question_tokens: int = 64  # what is kept of the question
     stride: int = 128  # shared by neighbouring windows of a context
+
+    @classmethod
+    def of(cls, data: DataSettings) -> "WindowSize":
+        """As the settings have it."""
+        return cls(data.max_length, data.max_question_tokens, data.stride)
 
 
 @dataclass(frozen=True)

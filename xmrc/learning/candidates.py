@@ -10,14 +10,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import tokenizers
 import torch
 from torch import nn
 
 from xmrc.data.cache import Cache, content_hash
-from xmrc.data.features import ABSENT, Batch, Windows
+from xmrc.data.features import ABSENT, Batch, Windows, WindowSize
 from xmrc.learning.prediction import read_tables
 
-FORMAT = "candidates, 1"  # part of the content hash: counted up when the files change
+_FORMAT = "candidates, 1"  # part of the content hash: counted up when the files change
 _CODES, _SPANS = "codes.npy", "spans.npy"
 
 _Mine = Callable[[np.ndarray], np.ndarray]  # rows of windows to spans (rows, K, 2)
@@ -43,6 +44,21 @@ def mine_spans(model: nn.Module, windows: Windows, size: int, precision: str) ->
     spans_NK2 = np.empty((len(windows), size, 2), np.int32)
     spans_NK2[longest_first] = np.stack([tables.start_NK, tables.end_NK], axis=2)
     return spans_NK2
+
+
+@dataclass(frozen=True)
+class CandidateSource:
+    """What spans were mined from, but the size of the windows."""
+
+    base: str  # hash of the checkpoint
+    train: str  # hash of the corpus
+    precision: str
+
+    def key(self, size: WindowSize) -> str:
+        """The key of the store of these windows."""
+        sizes = [size.max_length, size.max_question_tokens, size.stride]
+        made_by = [_FORMAT, tokenizers.__version__, self.precision]
+        return content_hash(made_by, self.base, self.train, sizes)
 
 
 @dataclass(frozen=True)
@@ -74,7 +90,7 @@ class CandidateStore:
             np.save(folder / _CODES, codes_N[rows])
             np.save(folder / _SPANS, mine(rows))
 
-        part = content_hash(FORMAT, size, codes_N[rows].tobytes())
+        part = content_hash(_FORMAT, size, codes_N[rows].tobytes())
         self.cache.build(self._kind, part, write)
 
     def open(self, codes_N: np.ndarray, size: int) -> "_Candidates":

@@ -8,8 +8,8 @@ is whole.
 
 import contextlib
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,15 +17,18 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from xmrc.data.alignment import align
 from xmrc.data.cache import Cache
-from xmrc.data.examples import Example
-from xmrc.data.features import Windows, WindowSize, make_windows, tokenize_texts
+from xmrc.data.features import Windows, WindowSize
 from xmrc.data.leakage import Footprint
-from xmrc.data.sampling import sample_pairs
 from xmrc.data.store import load_examples
+from xmrc.data.training_data import TrainingData
 from xmrc.files import seal
-from xmrc.learning.candidates import CandidateStore, CandidateWindows, window_codes
+from xmrc.learning.candidates import (
+    CandidateSource,
+    CandidateStore,
+    CandidateWindows,
+    window_codes,
+)
 from xmrc.learning.history import History
 from xmrc.learning.loop import Evaluation, Training
 from xmrc.learning.model import (
@@ -39,18 +42,9 @@ from xmrc.learning.reader import write_card
 from xmrc.learning.step import Worker
 from xmrc.learning.terms.objective import Objective
 from xmrc.learning.validation import Selection
-from xmrc.settings import ObjectiveSettings, TrainingSettings
+from xmrc.settings import RunSettings, with_values
 
 MODEL, STATE = "model", "state.pt"
-
-
-@dataclass(frozen=True)
-class CrossLingualSampling:
-    """How training pairs come from parallel questions ([SKD] eq. 3)."""
-
-    languages: Sequence[str]
-    source_language: str
-    ntl: int
 
 
 @dataclass(frozen=True)
@@ -58,18 +52,27 @@ class TrainingJob:
     """Everything that one training depends on; equal jobs give equal readers."""
 
     start: str  # hub id or folder of the checkpoint to start from
-    train: Path  # frozen examples
-    sampling: CrossLingualSampling | None  # None: the examples as they are
-    select: Path | None  # frozen examples to evaluate on; None: losses only
-    size: WindowSize
-    objective: ObjectiveSettings
-    training: TrainingSettings
+    train: Path  # stored examples
+    select: Path | None  # stored examples to evaluate on; None: losses only
+    settings: RunSettings  # of which data, objective and training are read
     evaluate_every: float  # epochs
     metric: str | None  # what the best checkpoint is best at, higher is better
     cache: Path
     threads: int  # CPU threads of one worker
-    candidates: str | None = None  # key in the cache of the spans that a base mined
+    candidates: CandidateSource | None = None  # where Z is, of an objective that needs it
     watch: Sequence[str] = ()  # ids of questions of `select` whose first answers are kept
+
+    @property
+    def data(self) -> TrainingData:
+        """What its windows are made from."""
+        return TrainingData(self.train, self.settings.data, self.settings.training.seed, self.cache)
+
+    def with_values(self, values: Mapping[str, Any]) -> "TrainingJob":
+        """The same training with other values of its settings, by dotted key.
+
+        Errors: SettingsError as in `settings.with_values`.
+        """
+        return replace(self, settings=with_values(self.settings, values))
 
 
 class _TrainingContext(Protocol):
@@ -92,18 +95,19 @@ class _TrainingContext(Protocol):
 def train_reader(job: TrainingJob, context: _TrainingContext) -> None:
     """Build, restore, fit, report: the one training function."""
     torch.set_num_threads(job.threads)
+    data, settings = job.data, job.settings.training
     tokenizer = load_tokenizer(job.start)
-    model = load_model(job.start, seed=job.training.seed, dropout=job.training.dropout)
-    check_positions(model.config, job.start, job.size.max_length)
+    model = load_model(job.start, seed=settings.seed, dropout=settings.dropout)
+    check_positions(model.config, job.start, data.size.max_length)
     on_device(model, context.place.device)
-    sampled = training_windows(job, tokenizer)
+    sampled = data.windows(tokenizer)
     windows = _with_candidates(job, sampled)
     training = Training(
         model,
         context.wrap,
         windows,
-        Objective(job.objective, sampled.pairs),
-        job.training,
+        Objective(job.settings.objective, sampled.pairs),
+        settings,
         evaluate_every=job.evaluate_every,
         place=context.place,
     )
@@ -126,7 +130,7 @@ def train_reader(job: TrainingJob, context: _TrainingContext) -> None:
             context.report(metrics, None)
             return
         with tempfile.TemporaryDirectory() as folder:
-            _write_checkpoint(Path(folder), model, tokenizer, evaluation, history, job.size)
+            _write_checkpoint(Path(folder), model, tokenizer, evaluation, history, data.size)
             footprint.write(Path(folder) / MODEL)
             seal(Path(folder))
             context.report(metrics, Path(folder))
@@ -134,61 +138,30 @@ def train_reader(job: TrainingJob, context: _TrainingContext) -> None:
     training.fit(validate, report)
 
 
-def training_windows(job: TrainingJob, tokenizer: PreTrainedTokenizerBase) -> Windows:
-    """The windows of one epoch: sampled over languages, or the examples as they are."""
-    examples = load_examples(job.train)
-    if job.sampling is None:
-        return windows_of(examples, tokenizer, job)
-    questions = align(str(job.train), examples, job.sampling.languages)
-    pairs = sample_pairs(
-        questions,
-        source_language=job.sampling.source_language,
-        ntl=job.sampling.ntl,
-        seed=job.training.seed,
-    )
-    return windows_of(pairs, tokenizer, job, texts_of=examples)
-
-
 def _with_candidates(job: TrainingJob, windows: Windows) -> Windows | CandidateWindows:
     """The windows with their Z, where the objective needs it."""
-    if not job.objective.needs_candidates:
+    objective = job.settings.objective
+    if not objective.needs_candidates:
         return windows
     assert job.candidates is not None
-    store = CandidateStore(Cache(job.cache), job.candidates)
-    size = job.objective.candidates.size
+    store = CandidateStore(Cache(job.cache), job.candidates.key(job.data.size))
+    size = objective.candidates.size
     return CandidateWindows(windows, store.open(window_codes(windows), size))
 
 
 def _selection_of(job: TrainingJob, tokenizer: PreTrainedTokenizerBase, place: Worker) -> Selection:
     """What the job is evaluated on."""
+    data, precision = job.data, job.settings.training.precision
     if job.select is None:
-        return Selection(None, None, job.training.precision, place)
+        return Selection(None, None, precision, place)
     examples = load_examples(job.select)
     watched = [one for one in examples if one.id in job.watch]
     return Selection(
-        windows_of(examples, tokenizer, job),
-        windows_of(watched, tokenizer, job, texts_of=examples) if watched else None,
-        job.training.precision,
+        data.cut(examples, tokenizer),
+        data.cut(watched, tokenizer, texts_of=examples) if watched else None,
+        precision,
         place,
     )
-
-
-def windows_of(
-    examples: Sequence[Example],
-    tokenizer: PreTrainedTokenizerBase,
-    job: TrainingJob,
-    texts_of: Sequence[Example] | None = None,
-) -> Windows:
-    """Cut examples into windows; `texts_of` names the whole corpus, whose tokens are shared."""
-    texts = tokenize_texts(distinct_texts(texts_of or examples), tokenizer, Cache(job.cache))
-    return make_windows(examples, texts, tokenizer, job.size)
-
-
-def distinct_texts(examples: Sequence[Example]) -> list[str]:
-    """Every question and context once, in the order of appearance."""
-    questions = (example.question for example in examples)
-    contexts = (example.context for example in examples)
-    return list(dict.fromkeys((*questions, *contexts)))
 
 
 def _restore(training: Training, context: _TrainingContext) -> History:

@@ -1,30 +1,42 @@
 """A reader at work. In: the folder of a checkpoint, questions and contexts. Out: n best answers.
 
-What the registered model and `python -m xmrc.answer` open. A checkpoint of ours says in `xmrc.json`
-how it was trained to cut its windows; any other question answering checkpoint gets the defaults.
+`Reader` is what the registered model and `python -m xmrc.answer` open; a `ReadingJob` is read in
+shares, by several processes, and merged afterwards. A checkpoint of ours says in `xmrc.json` how it
+was trained to cut its windows; any other question answering checkpoint gets the defaults.
 """
 
 import json
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
+import torch
 from transformers import PretrainedConfig
 
 from xmrc.data.cache import Cache
 from xmrc.data.examples import Example
-from xmrc.data.features import WindowSize, make_windows, tokenize_texts
+from xmrc.data.features import Windows, WindowSize, cut_examples
+from xmrc.data.store import load_examples
 from xmrc.errors import DataError
 from xmrc.learning.model import (
     best_device,
+    check_positions,
     load_config,
     load_model,
     load_tokenizer,
     on_device,
     position_limit,
 )
-from xmrc.learning.prediction import N_BEST, Progress, in_silence, predict
+from xmrc.learning.prediction import (
+    N_BEST,
+    Progress,
+    WindowSpans,
+    in_silence,
+    merge,
+    predict,
+    read_windows,
+)
 from xmrc.scoring.predictions import Prediction
 
 CARD = "xmrc.json"  # beside the weights
@@ -90,7 +102,41 @@ class Reader:
         progress: Progress = in_silence,
     ) -> list[Prediction]:
         """Answer examples, in their order; their tokens are kept in `cache`."""
-        texts = (text for one in examples for text in (one.question, one.context))
-        tokens = tokenize_texts(texts, self._tokenizer, cache)
-        windows = make_windows(examples, tokens, self._tokenizer, self.size)
+        windows = cut_examples(examples, self._tokenizer, self.size, cache)
         return predict(self._model, windows, n_best=n_best, progress=progress)
+
+
+@dataclass(frozen=True)
+class ReadingJob:
+    """A reader, what it reads and how the contexts are cut."""
+
+    model: str  # folder or hub id
+    examples: Path  # stored
+    size: WindowSize
+    precision: str
+    cache: Path
+    threads: int
+    n_best: int = N_BEST
+
+    def windows(self, examples: Sequence[Example]) -> Windows:
+        """What is read; the same in every process."""
+        return cut_examples(examples, load_tokenizer(self.model), self.size, Cache(self.cache))
+
+
+def read_share(job: ReadingJob, rank: int, world_size: int) -> WindowSpans:
+    """Read every `world_size`-th window, on the GPU if this process has one."""
+    torch.set_num_threads(job.threads)
+    model = load_model(job.model, seed=0)
+    check_positions(model.config, job.model, job.size.max_length)
+    on_device(model, best_device())
+    windows = job.windows(load_examples(job.examples))
+    return read_windows(
+        model, windows, rank, world_size, n_best=job.n_best, precision=job.precision
+    )
+
+
+def predictions_from(
+    job: ReadingJob, examples: Sequence[Example], shares: list[WindowSpans]
+) -> list[Prediction]:
+    """Merge what the shares found into predictions, in the order of the examples."""
+    return merge(job.windows(examples), shares, job.n_best)

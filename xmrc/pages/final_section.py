@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
+from xmrc.data.scored_set import ScoredSet
 from xmrc.pages.findings import Findings
 from xmrc.pages.heatmaps import gxlt_difference_heatmap, gxlt_heatmap
 from xmrc.pages.html import PageSection, Picture, Table, difference, number, words
-from xmrc.scoring.gxlt import summarise
+from xmrc.scoring.gxlt import Scores, summarise
 from xmrc.search.folder import CHAMPION
-from xmrc.selection.final_sets import BASE, FinalSet
+from xmrc.selection.final_sets import BASE
 from xmrc.settings.expected import PRINTED_METRICS
 from xmrc.tracking.names import key_of
 
@@ -21,14 +22,15 @@ def finals(findings: Findings, out: Path) -> PageSection:
         f"Scored once, by the base and by {reader}, after everything was chosen: no choice was "
         "made by these scores."
     )
-    for final in findings.finals:
-        section.tables.append(_table(final, reader))
-        section.pictures += _pictures(final, reader, out)
+    for final, readings in findings.finals.items():
+        base, best = (summarise(readings[name]) for name in (BASE, CHAMPION))
+        section.tables.append(_table(final, reader, base, best))
+        section.pictures += _pictures(final, reader, base, best, out)
     return section
 
 
-def _table(final: FinalSet, reader: str) -> Table:
-    before, after = (summarise(final.readings[name]).metrics for name in (BASE, CHAMPION))
+def _table(final: ScoredSet, reader: str, base: Scores, best: Scores) -> Table:
+    before, after = base.metrics, best.metrics
     rows = [
         [
             words(name),
@@ -43,12 +45,14 @@ def _table(final: FinalSet, reader: str) -> Table:
     return Table(headings, rows, caption=f"{final.title}, 0 to 100")
 
 
-def _pictures(final: FinalSet, reader: str, out: Path) -> list[Picture]:
-    base, best = (summarise(final.readings[name]).matrix("f1") for name in (BASE, CHAMPION))
-    name = f"final-{key_of(final.corpus).replace('/', '-')}"
-    gxlt_heatmap(scores := out / f"{name}.png", best, title=f"{reader}: {final.title}")
+def _pictures(
+    final: ScoredSet, reader: str, base: Scores, best: Scores, out: Path
+) -> list[Picture]:
+    before, after = base.matrix("f1"), best.matrix("f1")
+    name = f"final-{key_of(final.name).replace('/', '-')}"
+    gxlt_heatmap(scores := out / f"{name}.png", after, title=f"{reader}: {final.title}")
     change = out / f"{name}-difference.png"
-    gxlt_difference_heatmap(change, best, base, title=f"{reader} less base: {final.title}")
+    gxlt_difference_heatmap(change, after, before, title=f"{reader} less base: {final.title}")
     return [
         Picture(scores, f"F1 of {reader} on {final.title}.", half=True),
         Picture(change, f"F1 on {final.title}, {reader} less the base.", half=True),

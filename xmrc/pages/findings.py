@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from xmrc.data.scored_set import ScoredSet
 from xmrc.errors import DataError, SettingsError
 from xmrc.scoring.predictions import ExampleScore
 from xmrc.scoring.score_tables import EXAMPLES, read_examples
@@ -20,7 +21,7 @@ from xmrc.search.folder import (
 )
 from xmrc.search.ledger import Ledger, TrialRecord
 from xmrc.selection.contenders import SEED, Candidate, Confirmation, read_confirmation
-from xmrc.selection.final_sets import FinalSet, read_finals
+from xmrc.selection.final_sets import read_finals
 from xmrc.settings import Study, load_study
 
 
@@ -43,7 +44,7 @@ class Findings:
     champion: Sequence[ExampleScore]  # by the best of them
     confirmation: Confirmation | None  # None: not begun, or not asked for
     verdict: _Verdict | None  # on the winner of the confirmation
-    finals: Sequence[FinalSet]  # read by base and champion
+    finals: Mapping[ScoredSet, Mapping[str, Sequence[ExampleScore]]]  # by base and champion
     select: str  # the selection set, and how it overlaps with training where it does
 
     @property

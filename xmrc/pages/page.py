@@ -3,7 +3,7 @@
 What a study has not come to yet is left out, so a search that still runs can be looked at.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 from xmrc.files import replacing
@@ -27,8 +27,7 @@ from xmrc.pages.sections import (
 )
 from xmrc.scoring.gxlt import Scores
 from xmrc.search.folder import REPORT
-from xmrc.selection.final_scores import FinalScores
-from xmrc.selection.final_sets import final_folder
+from xmrc.selection.final_sets import FinalScores, final_folder
 
 _PAGE = "index.html"
 _SECTIONS: tuple[Callable[[Findings, Path], PageSection], ...] = (
@@ -81,12 +80,12 @@ def draw_champion(folder: Path, title: str, scores: Scores, start: Scores) -> li
     return [best, change]
 
 
-def draw_final_sets(folder: Path, study: str, finals: Sequence[FinalScores]) -> list[Path]:
+def draw_final_sets(folder: Path, study: str, finals: FinalScores) -> list[Path]:
     """The F1 of each reader on each final set: pictures beside their scores, below a study's."""
     pictures = []
-    for final in finals:
-        for reader, scores in final.scores.items():
-            picture = folder / final_folder(final.corpus, reader) / "matrix.png"
+    for final, by_reader in finals.items():
+        for reader, scores in by_reader.items():
+            picture = folder / final_folder(final.name, reader) / "matrix.png"
             gxlt_heatmap(picture, scores.matrix("f1"), title=f"{study}: {final.title}, F1")
             pictures.append(picture)
     return pictures

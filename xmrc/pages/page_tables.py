@@ -100,7 +100,7 @@ def page_trials_table(findings: Findings) -> Table:
 
 def beside_tables(rows: Sequence[ComparedNumber], findings: Findings) -> list[Table]:
     """One table for each corpus."""
-    titles = {final.corpus: final.title for final in findings.finals}
+    titles = {final.name: final.title for final in findings.finals}
     headings = ["system", "trial", "metric", "language", "paper", "ours", "difference"]
     return [
         Table(

@@ -125,7 +125,10 @@ def _ours(name: str, system: ExpectedSystem, findings: Findings) -> _Ours | None
 
 
 def _finals(reader: str, findings: Findings) -> dict[str, _Scores]:
-    return {one.corpus: scores_by_language(one.readings[reader]) for one in findings.finals}
+    return {
+        final.name: scores_by_language(readings[reader])
+        for final, readings in findings.finals.items()
+    }
 
 
 def _printed(scores: Mapping[str, Any]) -> Iterator[tuple[str, str, float]]:

@@ -12,8 +12,9 @@ from pathlib import Path
 from xmrc.data.cache import Cache
 from xmrc.errors import DataError
 from xmrc.learning.worker import WorkerResources
+from xmrc.search.corpora import StudyData
 from xmrc.search.folder import StudyFolder
-from xmrc.search.prepare import Prepared, base_job, base_key, check_checkpoint
+from xmrc.search.prepare import base_job, base_key, check_checkpoint
 from xmrc.search.progress import clock
 from xmrc.search.tuner import train_once
 from xmrc.settings import RunSettings, Study
@@ -24,7 +25,7 @@ _MAX_FAILURES = 1  # restarts of the base's training after a lost worker
 
 def find_start(
     settings: RunSettings,
-    prepared: Prepared,
+    prepared: StudyData,
     resources: WorkerResources,
     folder: StudyFolder,
     say: Callable[[str], None],
@@ -37,7 +38,7 @@ def find_start(
 
 def find_base(
     settings: RunSettings,
-    prepared: Prepared,
+    prepared: StudyData,
     resources: WorkerResources,
     folder: StudyFolder,
     say: Callable[[str], None],

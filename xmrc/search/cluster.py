@@ -20,7 +20,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from xmrc.data.examples import Example
 from xmrc.errors import ResourceError, XmrcError
-from xmrc.learning.reading import ReadingJob, predictions_from, read_share
+from xmrc.learning.reader import ReadingJob, predictions_from, read_share
 from xmrc.learning.worker import WorkerResources
 from xmrc.scoring.predictions import Prediction
 

@@ -7,17 +7,17 @@ blind is known before anything begins.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
+from typing import Literal
 
 from xmrc.data.alignment import align
+from xmrc.data.cache import Cache
 from xmrc.data.corpora import Corpus, across_languages, load_corpus
 from xmrc.data.examples import Example
-from xmrc.data.leakage import (
-    ScoredSet,
-    check_leakage,
-    check_unseen,
-    drop_overlap,
-    held_out,
-)
+from xmrc.data.leakage import check_leakage, check_unseen, drop_overlap, held_out
+from xmrc.data.sampling import sampled_languages
+from xmrc.data.scored_set import ScoredSet
+from xmrc.data.training_data import TrainingData
 from xmrc.errors import DataError, SettingsError
 from xmrc.settings import (
     DataSettings,
@@ -29,35 +29,64 @@ from xmrc.settings import (
     with_values,
 )
 
-_FINAL, _PROMOTION = "search.final", "promotion.on"
+_Unseen = Literal["promotion", "final"]
 
 
 @dataclass(frozen=True)
-class ScoredCorpus:
-    """A corpus that the search never sees; `label` says how it overlaps with training."""
+class StudyData:
+    """What a study trains and scores on: in memory as it was read, in the cache once it is stored.
 
-    corpus: Corpus
-    label: str
-
-
-@dataclass(frozen=True)
-class Corpora:
-    """The corpora of a study as they were read; `base` is None where no base is trained.
-
-    `dropped` counts the examples of the base that are scored on too. `label` says how the selection
-    set overlaps with training, where it may.
+    `base` is None where no base is trained; `dropped` counts the examples of it that are scored on
+    too. `encoder` and `cache` are empty until the corpora are stored (`prepare`).
     """
 
     train: Corpus
-    select: Corpus
+    select: ScoredSet
     base: Corpus | None
-    dropped: int
-    label: str
-    final: tuple[ScoredCorpus, ...] = ()
-    promotion: ScoredCorpus | None = None
+    final: tuple[ScoredSet, ...] = ()
+    promotion: ScoredSet | None = None
+    dropped: int = 0
+    encoder: str = ""  # folder or hub id
+    cache: Path = Path()
+
+    @property
+    def unseen(self) -> list[ScoredSet]:
+        """The sets that the search never sees."""
+        return [*self.final, *([self.promotion] if self.promotion else [])]
+
+    @property
+    def content(self) -> dict[str, str]:
+        """The hash of each corpus, for whoever wants to know what was read."""
+        named = {"train": self.train, "select": self.select, "base": self.base}
+        named |= {f"final.{one.name}": one for one in self.final}
+        named["promotion"] = self.promotion
+        return {f"data.{role}": one.content for role, one in named.items() if one is not None}
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """How the corpora that are scored overlap with training, of those that do."""
+        named = {"select": self.select, **{f"final.{one.name}": one for one in self.final}}
+        return {f"overlap.{role}": one.label for role, one in named.items() if one.label}
+
+    def training(self, settings: RunSettings) -> TrainingData:
+        """What a trial with these settings is trained on, once the corpora are stored."""
+        return TrainingData(self.train.path, settings.data, settings.training.seed, self.cache)
+
+    def stored(self, cache: Cache, data: DataSettings) -> "StudyData":
+        """The same at rest in the cache: of the training corpus what is trained on."""
+        trained_on = replace(self.train, examples=training_examples(self.train, data))
+        return replace(
+            self,
+            train=trained_on.stored(cache),
+            select=self.select.stored(cache),
+            base=self.base and self.base.stored(cache),
+            final=tuple(one.stored(cache) for one in self.final),
+            promotion=self.promotion and self.promotion.stored(cache),
+            cache=cache.root,
+        )
 
 
-def study_corpora(study: Study) -> Corpora:
+def study_corpora(study: Study) -> StudyData:
     """All that a study trains and scores on.
 
     Errors: as in `read_corpora`; SettingsError if a question that is to be watched is not selected
@@ -82,11 +111,11 @@ def _check_metric(metric: str, select: Corpus) -> None:
         )
 
 
-def _check_watched(ids: Sequence[str], corpora: Corpora) -> None:
+def _check_watched(ids: Sequence[str], corpora: StudyData) -> None:
     """SettingsError: an id that is not in the selection set, so that no evaluation reads it."""
     known = {one.id for one in corpora.select.examples}
     for absent in (id for id in ids if id not in known):
-        aside = corpora.promotion.corpus.examples if corpora.promotion else []
+        aside = corpora.promotion.examples if corpora.promotion else []
         kept_aside = any(one.id == absent for one in aside)
         why = ", which is kept aside for the promotion" if kept_aside else ""
         name = corpora.select.name
@@ -100,7 +129,7 @@ def read_corpora(
     settings: RunSettings,
     final: Sequence[FinalSettings] = (),
     promotion: PromotionSettings | None = None,
-) -> Corpora:
+) -> StudyData:
     """Read and check the corpora; with `promotion` also a set for that.
 
     Errors: DataError if one is missing or untidy, not aligned though ntl asks for it, blind, or
@@ -119,18 +148,21 @@ def read_corpora(
             _check_answered(corpus)
     if data.sampling == "pairs":
         _align_corpus(train, data)
-    select = across_languages(select)
-    last = tuple(ScoredCorpus(_read_unseen(_FINAL, one, data), "") for one in final)
-    corpora = Corpora(train, select, from_corpus, 0, "", last)
+    corpora = StudyData(
+        train,
+        ScoredSet.of(across_languages(select), "select"),
+        from_corpus,
+        final=tuple(_read_unseen(one, "final", data) for one in final),
+    )
     if promotion is not None:
         corpora = _with_promotion(corpora, promotion, data)
     return _without_leakage(corpora, data)
 
 
-def _read_unseen(key: str, unseen: FinalSettings, data: DataSettings) -> Corpus:
+def _read_unseen(unseen: FinalSettings, role: _Unseen, data: DataSettings) -> ScoredSet:
     """A corpus that the search never sees, with its answers.
 
-    Errors: DataError that names the setting, `key`.
+    Errors: DataError that names the setting.
     """
     name, languages = unseen.corpus, unseen.languages or data.languages
     try:
@@ -138,33 +170,35 @@ def _read_unseen(key: str, unseen: FinalSettings, data: DataSettings) -> Corpus:
             name, root=data.root, languages=languages, limit=data.ids_scored, strict=data.strict
         )
         _check_answered(corpus)
-        return across_languages(corpus)
+        return ScoredSet.of(across_languages(corpus), role)
     except DataError as error:
-        raise DataError(f"{key}: {error}") from error
+        raise DataError(f"{ScoredSet(name, role=role).setting}: {error}") from error
 
 
-def _with_promotion(corpora: Corpora, settings: PromotionSettings, data: DataSettings) -> Corpora:
+def _with_promotion(
+    corpora: StudyData, settings: PromotionSettings, data: DataSettings
+) -> StudyData:
     """The corpora and the promotion set: one of its own, or a part of the selection set."""
     if settings.on is not None:
-        other = _read_unseen(_PROMOTION, FinalSettings(corpus=settings.on), data)
-        return replace(corpora, promotion=ScoredCorpus(other, ""))
+        other = FinalSettings(corpus=settings.on)
+        return replace(corpora, promotion=_read_unseen(other, "promotion", data))
     aside, rest = held_out(corpora.select.examples)
-    select, other = (replace(corpora.select, examples=part) for part in (rest, aside))
-    return replace(corpora, select=select, promotion=ScoredCorpus(other, ""))
+    promotion = replace(corpora.select, examples=aside, role="promotion")
+    return replace(corpora, select=replace(corpora.select, examples=rest), promotion=promotion)
 
 
-def _without_leakage(corpora: Corpora, data: DataSettings) -> Corpora:
+def _without_leakage(corpora: StudyData, data: DataSettings) -> StudyData:
     """Refuse training on what is scored, take it out of the base, label what may overlap.
 
     Errors: DataError with the count and examples, unless `data.allow_overlap`.
     """
-    training, scored = training_examples(corpora.train, data), _scored_sets(corpora)
+    training, scored = training_examples(corpora.train, data), [corpora.select, *corpora.unseen]
     allowed = data.allow_overlap
-    check_unseen(scored[0], scored[1:], allow_overlap=allowed)
+    check_unseen(corpora.select, corpora.unseen, allow_overlap=allowed)
     labels = iter(check_leakage(corpora.train.name, training, scored, allow_overlap=allowed))
     corpora = replace(
         corpora,
-        label=next(labels),
+        select=replace(corpora.select, label=next(labels)),
         final=tuple(replace(one, label=next(labels)) for one in corpora.final),
         promotion=corpora.promotion and replace(corpora.promotion, label=next(labels)),
     )
@@ -173,17 +207,6 @@ def _without_leakage(corpora: Corpora, data: DataSettings) -> Corpora:
     kept, dropped = drop_overlap(corpora.base.examples, scored)
     base = replace(corpora.base, examples=kept)
     return replace(corpora, base=base, dropped=len(dropped))
-
-
-def _scored_sets(corpora: Corpora) -> list[ScoredSet]:
-    """The selection set, the final ones, the promotion set."""
-    final = [one.corpus for one in corpora.final]
-    promotion = [corpora.promotion.corpus] if corpora.promotion else []
-    return [
-        ScoredSet("settings.data.select", corpora.select.name, corpora.select.examples),
-        *(ScoredSet(_FINAL, one.name, one.examples, final=True) for one in final),
-        *(ScoredSet(_PROMOTION, one.name, one.examples) for one in promotion),
-    ]
 
 
 def widest(study: Study) -> RunSettings:
@@ -201,12 +224,6 @@ def ntl_values(study: Study) -> set[int]:
 def _align_corpus(corpus: Corpus, data: DataSettings) -> int:
     """The number of parallel questions to sample from; every language has each of them."""
     return len(align(corpus.name, training_examples(corpus, data), sampled_languages(data)))
-
-
-def sampled_languages(data: DataSettings) -> Sequence[str]:
-    """The source alone at ntl 0, all languages above it and where nothing is sampled."""
-    source_alone = data.sampling == "pairs" and data.ntl == 0
-    return [data.source_language] if source_alone else data.languages
 
 
 def training_examples(corpus: Corpus, data: DataSettings) -> list[Example]:

@@ -14,13 +14,12 @@ from xmrc.data.cache import Cache
 from xmrc.data.corpora import Corpus
 from xmrc.data.features import Windows
 from xmrc.data.store import load_examples
-from xmrc.learning.job import TrainingJob, training_windows, windows_of
 from xmrc.learning.model import load_tokenizer
 from xmrc.search.base import check_given_base
 from xmrc.search.cluster import named_cluster, ray_cluster
-from xmrc.search.corpora import Corpora, ntl_values, study_corpora
-from xmrc.search.mining import largest_size, mining_jobs, needs_candidates
-from xmrc.search.prepare import Prepared, base_job, check_given_encoder, prepare, trial_job
+from xmrc.search.corpora import StudyData, ntl_values, study_corpora
+from xmrc.search.mining import largest_size, mining_data, needs_candidates
+from xmrc.search.prepare import check_given_encoder, prepare
 from xmrc.search.resources import Node, cluster_nodes, fit_trials, this_machine
 from xmrc.search.space import SearchSpace, trial_count
 from xmrc.settings import RunSettings, Study, to_yaml, with_values
@@ -77,7 +76,7 @@ def _say_space(study: Study, say: Callable[[str], None]) -> None:
         say(f"  {row.key}: {row.domain}{f'  when {row.condition}' if row.condition else ''}")
 
 
-def _say_corpora(corpora: Corpora, settings: RunSettings, say: Callable[[str], None]) -> None:
+def _say_corpora(corpora: StudyData, settings: RunSettings, say: Callable[[str], None]) -> None:
     say("\ncorpora:")
     named = {"base": corpora.base, "train": corpora.train, "select": corpora.select}
     for role, corpus in named.items():
@@ -85,15 +84,12 @@ def _say_corpora(corpora: Corpora, settings: RunSettings, say: Callable[[str], N
             say(f"  {role}: {describe_corpus(corpus)}")
     if corpora.dropped:
         say(f"  base: {corpora.dropped} examples left out, which are scored too")
-    if corpora.label:
-        say(f"  select: {corpora.label}")
+    if corpora.select.label:
+        say(f"  select: {corpora.select.label}")
     if settings.base is not None and settings.base.model is not None:
         say(f"  base: {settings.base.model}, trained already")
-    unseen = [("final", one) for one in corpora.final]
-    if corpora.promotion is not None:
-        unseen.append(("promotion", corpora.promotion))
-    for role, one in unseen:
-        say(f"  {role}: {describe_corpus(one.corpus)}{f', {one.label}' if one.label else ''}")
+    for one in corpora.unseen:
+        say(f"  {one.role}: {describe_corpus(one)}{f', {one.label}' if one.label else ''}")
 
 
 def describe_corpus(corpus: Corpus) -> str:
@@ -107,26 +103,30 @@ def describe_corpus(corpus: Corpus) -> str:
     )
 
 
-def _say_training(study: Study, prepared: Prepared, say: Callable[[str], None]) -> None:
-    settings = study.settings
+def _say_training(study: Study, prepared: StudyData, say: Callable[[str], None]) -> None:
+    settings, tokenizer = study.settings, load_tokenizer(prepared.encoder)
+
+    def windows_of(corpus: Corpus) -> Windows:
+        return prepared.training(settings).cut(load_examples(corpus.path), tokenizer)
+
     say("\nan epoch:")
     if prepared.base is not None and settings.base is not None:
-        base = training_windows(
-            base_job(settings, prepared, threads=1), load_tokenizer(prepared.encoder)
-        )
+        base = windows_of(prepared.base)
         steps = -(-len(base) // settings.base.batch_size)
         say(f"  base: {len(base.examples)} examples, {len(base)} windows, {steps} steps")
     for epoch in _epochs(study, prepared):
         trial = f"trial at ntl {epoch.ntl}" if settings.data.sampling == "pairs" else "trial"
         say(f"  {trial}: {epoch.examples} examples, {epoch.windows} windows, {epoch.steps} steps")
     if needs_candidates(study):
-        size, count = largest_size(study), _count_mined(study, prepared)
+        size = largest_size(study)
+        # the windows that the base reads, if no study has mined any of them
+        count = sum(len(data.windows(tokenizer)) for data in mining_data(study, prepared))
         say(f"  candidates: the {size} best spans of the base in {count} windows, mined once")
-    selection = _selection_windows(settings, prepared)
+    selection = windows_of(prepared.select)
     say(f"  evaluation: {len(selection.examples)} examples, {len(selection)} windows")
 
 
-def _epochs(study: Study, prepared: Prepared) -> list[_Epoch]:
+def _epochs(study: Study, prepared: StudyData) -> list[_Epoch]:
     """One epoch at each ntl that trials can have; of a range, at its ends and the file's own."""
     tokenizer = load_tokenizer(prepared.encoder)
     found = []
@@ -134,31 +134,7 @@ def _epochs(study: Study, prepared: Prepared) -> list[_Epoch]:
     values = ntl_values(study)
     for ntl in sorted(values | ({own} if min(values) < own < max(values) else set())):
         settings = with_values(study.settings, {"data.ntl": ntl})
-        windows = training_windows(_any_job(settings, prepared), tokenizer)
+        windows = prepared.training(settings).windows(tokenizer)
         steps = -(-len(windows) // settings.training.batch_size)
         found.append(_Epoch(ntl, len(windows.examples), len(windows), steps))
     return found
-
-
-def _count_mined(study: Study, prepared: Prepared) -> int:
-    """The windows that the base reads before the trials, if no study has mined any of them."""
-    tokenizer = load_tokenizer(prepared.encoder)
-    jobs = mining_jobs(study, prepared, prepared.encoder, threads=1)
-    return sum(len(training_windows(job, tokenizer)) for job in jobs)
-
-
-def _selection_windows(settings: RunSettings, prepared: Prepared) -> Windows:
-    """What one evaluation reads."""
-    job = _any_job(settings, prepared)
-    return windows_of(load_examples(prepared.select), load_tokenizer(prepared.encoder), job)
-
-
-def _any_job(settings: RunSettings, prepared: Prepared) -> TrainingJob:
-    return trial_job(
-        settings,
-        prepared,
-        start=prepared.encoder,
-        evaluate_every=1.0,
-        metric="gxlt_f1",
-        threads=1,
-    )

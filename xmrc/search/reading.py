@@ -10,16 +10,16 @@ from pathlib import Path
 from xmrc.data.cache import Cache
 from xmrc.data.examples import Example
 from xmrc.data.features import WindowSize
+from xmrc.data.scored_set import ScoredSet
 from xmrc.data.store import load_examples, store_examples
-from xmrc.learning.reader import CARD, read_size
-from xmrc.learning.reading import ReadingJob
+from xmrc.learning.reader import CARD, ReadingJob, read_size
 from xmrc.learning.worker import WorkerResources
 from xmrc.scoring.evaluation_files import write_matrix, write_predictions, write_scores
 from xmrc.scoring.gxlt import Scores, summarise
 from xmrc.scoring.predictions import ExampleScore, Prediction, score_examples
 from xmrc.scoring.score_tables import TABLES, write_tables
 from xmrc.search.cluster import check_shared, predict_on_cluster, ray_cluster
-from xmrc.search.prepare import Prepared, window_size
+from xmrc.search.corpora import StudyData
 from xmrc.search.resources import cluster_nodes, fit_trials
 from xmrc.settings import ResourceSettings, RunSettings
 from xmrc.tracking.tracker import Tracker
@@ -46,13 +46,13 @@ def read_on_workers(
     Errors: ResourceError if no cluster answers, the workers do not fit into it, or one of its
     nodes does not see the cache.
     """
-    frozen = store_examples(examples, cache)
+    stored = store_examples(examples, cache)
     with ray_cluster():
         resources = fit_trials(ResourceSettings(workers=workers), cluster_nodes()).trial
         check_shared(cache.root)
         job = ReadingJob(
             model=str(model.absolute()),
-            examples=frozen,
+            examples=stored,
             size=read_size(str(model)),
             precision="auto",
             cache=cache.root,
@@ -63,16 +63,16 @@ def read_on_workers(
 
 def read_on_cluster(
     settings: RunSettings,
-    prepared: Prepared,
-    corpus: Path,
+    prepared: StudyData,
+    scored: ScoredSet,
     model: str,
     resources: WorkerResources,
 ) -> Reading:
-    """Let a reader answer a frozen corpus on the workers of one trial, and score it."""
-    examples = load_examples(corpus)
+    """Let a reader answer a stored set on the workers of one trial, and score it."""
+    examples = load_examples(scored.path)
     job = ReadingJob(
         model=model,
-        examples=corpus,
+        examples=scored.path,
         size=reader_size(settings, model),
         precision=settings.training.precision,
         cache=prepared.cache,
@@ -85,7 +85,7 @@ def read_on_cluster(
 
 def reader_size(settings: RunSettings, model: str) -> WindowSize:
     """The windows that a reader was trained with, which a trial may draw; else the study's."""
-    return read_size(model) if (Path(model) / CARD).is_file() else window_size(settings)
+    return read_size(model) if (Path(model) / CARD).is_file() else WindowSize.of(settings.data)
 
 
 def write_reading(folder: Path, reading: Reading, label: str) -> None:

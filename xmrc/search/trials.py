@@ -4,10 +4,8 @@ Optuna proposes, Ray Tune runs, ASHA stops, the recorder writes down.
 """
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import optuna
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
@@ -19,15 +17,13 @@ from xmrc.errors import XmrcError
 from xmrc.learning.job import TrainingJob
 from xmrc.search.checkpoints import SEARCH, TrialFolders
 from xmrc.search.ledger import Ledger
-from xmrc.search.mining import Mined
 from xmrc.search.observed import publish_tables
-from xmrc.search.prepare import Prepared, trial_job
 from xmrc.search.recorder import Recorder
 from xmrc.search.resources import Fit
 from xmrc.search.run import Run
 from xmrc.search.space import SearchSpace, trial_count
 from xmrc.search.tuner import by_id, run_tuner
-from xmrc.settings import SearchSettings, Study, with_values
+from xmrc.settings import SearchSettings, Study
 
 _SAMPLERS: dict[str, Callable[..., BaseSampler]] = {
     "tpe": TPESampler,
@@ -40,33 +36,11 @@ class NoTrialError(XmrcError):
     """No trial has reported anything, so there is nothing to choose from."""
 
 
-@dataclass(frozen=True)
-class Jobs:
-    """What turns the values of a trial into its training."""
+def search_trials(run: Run, job: TrainingJob, fit: Fit) -> Ledger:
+    """Search, or go on with it; `job` has the values that are not searched.
 
-    study: Study
-    prepared: Prepared
-    start: str
-    mined: Mined | None
-    threads: int
-
-    def of(self, values: Mapping[str, Any]) -> TrainingJob:
-        """The training with these values, by dotted settings key."""
-        search = self.study.search
-        job = trial_job(
-            with_values(self.study.settings, values),
-            self.prepared,
-            start=self.start,
-            evaluate_every=search.evaluate_every,
-            metric=search.metric,
-            threads=self.threads,
-        )
-        job = replace(job, watch=self.study.tracking.watch)
-        return job if self.mined is None else self.mined.attach(job)
-
-
-def search_trials(run: Run, jobs: Jobs, fit: Fit) -> Ledger:
-    """Search, or go on with it. Errors as in `ended_ledger`."""
+    Errors as in `ended_ledger`.
+    """
     study, search = run.study, run.study.search
     space, trials = SearchSpace(study.space), trial_count(study)
     recorder = Recorder(
@@ -80,7 +54,7 @@ def search_trials(run: Run, jobs: Jobs, fit: Fit) -> Ledger:
         keep=search.keep,
     )
     run_tuner(
-        lambda params: jobs.of(space.values_of(params)),
+        lambda params: job.with_values(space.values_of(params)),
         fit.trial,
         run.folder.path,
         SEARCH,

@@ -13,12 +13,11 @@ from xmrc.learning.worker import WorkerResources
 from xmrc.scoring.gxlt import Scores
 from xmrc.scoring.metrics import exact_match
 from xmrc.scoring.predictions import Prediction
+from xmrc.search.corpora import StudyData
 from xmrc.search.folder import CHAMPION, VERSION, StudyFolder
 from xmrc.search.ledger import Ledger, TrialRecord
-from xmrc.search.prepare import Prepared
 from xmrc.search.reading import Reading, publish_files, read_on_cluster, write_reading
 from xmrc.selection.contenders import SEED, Candidate
-from xmrc.selection.final_sets import titled
 from xmrc.selection.promotion import Verdict
 from xmrc.settings import Study
 from xmrc.tracking.registry import register
@@ -83,7 +82,7 @@ def confirmed(found: Sequence[Candidate], metric: str) -> Winner:
 
 def register_winner(
     study: Study,
-    prepared: Prepared,
+    prepared: StudyData,
     ledger: Ledger,
     winner: Winner,
     verdict: Verdict,
@@ -95,8 +94,8 @@ def register_winner(
     model = Path(winner.reader.checkpoint) / MODEL
     reading = read_on_cluster(study.settings, prepared, prepared.select, str(model), resources)
     folder = ledger.path.parent / CHAMPION
-    select = titled(study.settings.data.select, prepared.label)
-    write_reading(folder, reading, prepared.label)
+    select = prepared.select.title
+    write_reading(folder, reading, prepared.select.label)
     _publish(tracker, ledger, folder, reading.scores)
     shown = _shown_answer(reading)
     state = StudyFolder(ledger.path.parent)

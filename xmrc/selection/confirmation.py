@@ -13,6 +13,7 @@ from typing import Any
 from ray.tune import TuneConfig
 from rich.table import Table
 
+from xmrc.learning.job import TrainingJob
 from xmrc.scoring.seeds import GroupDifference, shown_interval
 from xmrc.scoring.statistics import shown_p
 from xmrc.search.checkpoints import TrialFolders
@@ -22,7 +23,7 @@ from xmrc.search.progress import shown_values
 from xmrc.search.recorder import CONFIRMATION, Recorder, replay
 from xmrc.search.resources import Fit
 from xmrc.search.run import Run
-from xmrc.search.trials import Jobs, NoTrialError, ended_ledger
+from xmrc.search.trials import NoTrialError, ended_ledger
 from xmrc.search.tuner import POINT, by_id, run_tuner
 from xmrc.selection.contenders import (
     CONFIRMED,
@@ -58,7 +59,7 @@ class Points:
 
 
 def confirm(
-    run: Run, jobs: Jobs, ledger: Ledger, settings: ConfirmSettings, fit: Fit
+    run: Run, job: TrainingJob, ledger: Ledger, settings: ConfirmSettings, fit: Fit
 ) -> list[Candidate]:
     """Train the best trials again, or go on with that; the candidates, best mean first.
 
@@ -69,7 +70,7 @@ def confirm(
     seeds = fresh_seeds(study, best, settings.seeds)
     points = Points({record.number: record.values for record in best}, seeds)
     run.say(f"confirm: {len(best)} trials with {len(seeds)} fresh seeds each")
-    _train(run, jobs, points, path, fit)
+    _train(run, job, points, path, fit)
     confirmed = ended_ledger(path, study, len(points.listed()))
     publish_tables(run.tracker, run.folder.path, CONFIRMATION.prefix)
     for record in confirmed.trials.values():  # whatever MLflow missed while it was away
@@ -157,7 +158,7 @@ def difference_row(one: GroupDifference, metric: str) -> dict[str, object]:
     }
 
 
-def _train(run: Run, jobs: Jobs, points: Points, ledger: Path, fit: Fit) -> None:
+def _train(run: Run, job: TrainingJob, points: Points, ledger: Path, fit: Fit) -> None:
     search, count = run.study.search, len(points.listed())
     recorder = Recorder(
         ledger,
@@ -171,7 +172,7 @@ def _train(run: Run, jobs: Jobs, points: Points, ledger: Path, fit: Fit) -> None
         kind=CONFIRMATION,
     )
     run_tuner(
-        lambda config: jobs.of(points.values_of(config)),
+        lambda config: job.with_values(points.values_of(config)),
         fit.trial,
         run.folder.path,
         _CONFIRM,

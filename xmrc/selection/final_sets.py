@@ -1,48 +1,84 @@
-"""The final sets in a study's folder: `final/CORPUS/champion` and `base`. In: it. Out: readings."""
+"""The final sets. In: the winner, the base, corpora that no choice has seen. Out: their scores.
+
+The files of each reader on each set lie in `final/CORPUS/READER` of the study's folder; what is
+there already is not read again.
+"""
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
+from xmrc.data.scored_set import ScoredSet
+from xmrc.files import write_text
+from xmrc.learning.worker import WorkerResources
+from xmrc.scoring.evaluation_files import read_scores
+from xmrc.scoring.gxlt import Scores
 from xmrc.scoring.predictions import ExampleScore
 from xmrc.scoring.score_tables import EXAMPLES, read_examples
-from xmrc.search.folder import CHAMPION, FINAL
+from xmrc.search.corpora import StudyData
+from xmrc.search.folder import CHAMPION, FINAL, StudyFolder
+from xmrc.search.reading import SCORES_FILE, publish_files, read_on_cluster, write_reading
+from xmrc.settings import Study
 from xmrc.tracking.names import key_of
+from xmrc.tracking.tracker import Tracker
 
 BASE = "base"  # the reader that the trials start from
-LABELS = "labels.json"  # for each corpus how it overlaps with training; "" where it does not
+_LABELS = "labels.json"  # for each corpus how it overlaps with training; "" where it does not
+
+FinalScores = Mapping[ScoredSet, Mapping[str, Scores]]  # by set, by the name of the reader
 
 
-@dataclass(frozen=True)
-class FinalSet:
-    """What each reader, by its name, made of a corpus that no choice has seen."""
+def score_finals(
+    study: Study,
+    prepared: StudyData,
+    readers: Mapping[str, str],
+    resources: WorkerResources,
+    tracker: Tracker,
+    folder: StudyFolder,
+) -> FinalScores:
+    """Let every reader (by name its checkpoint) answer every final set; files, metrics, scores.
 
-    corpus: str
-    label: str
-    readings: Mapping[str, Sequence[ExampleScore]]
+    The files lie in the study's folder and beside its run in MLflow.
+    """
+    found = {}
+    for final in prepared.final:
+        scores = {}
+        for name, model in readers.items():
+            place = final_folder(final.name, name)
+            kept = folder.path / place
+            if not (kept / SCORES_FILE).exists():  # the scores come last
+                reading = read_on_cluster(study.settings, prepared, final, model, resources)
+                write_reading(kept, reading, final.label)
+            publish_files(tracker, kept, place)
+            scores[name] = read_scores(kept / SCORES_FILE)
+            tracker.log_metrics(metrics_of(final.name, name, scores[name]))
+        found[final] = scores
+    if found:
+        write_text(folder.path / FINAL / _LABELS, json.dumps(_labels(found), indent=1))
+        tracker.log_artifact(folder.path / FINAL / _LABELS, FINAL)
+    return found
 
-    @property
-    def title(self) -> str:
-        """`mlqa/test (shared paragraphs)`."""
-        return titled(self.corpus, self.label)
 
+def read_finals(folder: Path) -> dict[ScoredSet, dict[str, Sequence[ExampleScore]]]:
+    """What each reader, by its name, made of each final set of a study, in their order.
 
-def read_finals(folder: Path) -> list[FinalSet]:
-    """The final sets of a study, in its order; none before all of them were scored."""
-    file = folder / FINAL / LABELS
+    None before all of them were scored.
+    """
+    file = folder / FINAL / _LABELS
     labels = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-    return [
-        FinalSet(
-            corpus,
-            label,
-            {
-                reader: read_examples(folder / final_folder(corpus, reader) / EXAMPLES)
-                for reader in (BASE, CHAMPION)
-            },
-        )
+    return {
+        ScoredSet(corpus, label=label): {
+            reader: read_examples(folder / final_folder(corpus, reader) / EXAMPLES)
+            for reader in (BASE, CHAMPION)
+        }
         for corpus, label in labels.items()
-    ]
+    }
+
+
+def metrics_of(corpus: str, reader: str, scores: Scores) -> dict[str, float]:
+    """`final/mlqa/test/champion_gxlt_f1` and so on, as MLflow shows them."""
+    place = final_folder(corpus, reader)
+    return {f"{place}_{name}": value for name, value in scores.metrics.items()}
 
 
 def final_folder(corpus: str, reader: str) -> str:
@@ -50,6 +86,5 @@ def final_folder(corpus: str, reader: str) -> str:
     return f"{FINAL}/{key_of(corpus)}/{reader}"
 
 
-def titled(corpus: str, label: str) -> str:
-    """A corpus and, in brackets, how it overlaps with training."""
-    return f"{corpus} ({label})" if label else corpus
+def _labels(finals: FinalScores) -> dict[str, str]:
+    return {one.name: one.label for one in finals}

@@ -10,14 +10,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from xmrc.data.scored_set import ScoredSet
 from xmrc.errors import DataError, ResourceError
 from xmrc.learning.job import MODEL
 from xmrc.learning.worker import WorkerResources
 from xmrc.scoring.evaluation_files import read_scores, write_scores
 from xmrc.scoring.gxlt import Scores
+from xmrc.search.corpora import StudyData
 from xmrc.search.folder import CHAMPION, PROMOTION, VERDICT
 from xmrc.search.ledger import TrialRecord
-from xmrc.search.prepare import FrozenCorpus, Prepared
 from xmrc.search.reading import read_on_cluster
 from xmrc.search.run import Run
 from xmrc.selection.contenders import SEED, Candidate
@@ -40,7 +41,7 @@ class Verdict:
 
 
 def decide_promotion(
-    run: Run, prepared: Prepared, winner: Candidate | None, resources: WorkerResources
+    run: Run, prepared: StudyData, winner: Candidate | None, resources: WorkerResources
 ) -> Verdict:
     """Compare the winner's seeds with the champion's; what was judged once stays as it is.
 
@@ -69,7 +70,7 @@ def unconfirmed(champion: Version | None) -> Verdict:
 
 def _compared(
     run: Run,
-    prepared: Prepared,
+    prepared: StudyData,
     winner: Candidate,
     champion: Version | None,
     resources: WorkerResources,
@@ -85,8 +86,8 @@ def _compared(
 
 def _score_seeds(
     run: Run,
-    prepared: Prepared,
-    unseen: FrozenCorpus,
+    prepared: StudyData,
+    unseen: ScoredSet,
     seeds: Sequence[TrialRecord],
     resources: WorkerResources,
 ) -> list[Scores]:
@@ -98,9 +99,7 @@ def _score_seeds(
         if not file.exists():
             assert record.checkpoint is not None, "a winner's checkpoints are kept until it is"
             model = str(Path(record.checkpoint) / MODEL)
-            reading = read_on_cluster(
-                run.study.settings, prepared, unseen.examples, model, resources
-            )
+            reading = read_on_cluster(run.study.settings, prepared, unseen, model, resources)
             write_scores(file, reading.scores)
         run.tracker.log_artifact(file, PROMOTION)
         found.append(read_scores(file))
@@ -163,9 +162,9 @@ def verdict_of(decision: Decision, tags: Mapping[str, str]) -> Verdict:
     return Verdict(decision.alias, f"{reason}: {decision.reason}.", tags)
 
 
-def set_of(unseen: FrozenCorpus) -> str:
+def set_of(unseen: ScoredSet) -> str:
     """The content hash of a promotion set."""
-    return unseen.examples.parent.name
+    return unseen.content
 
 
 def _seed_file(number: int) -> str:

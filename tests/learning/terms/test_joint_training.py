@@ -26,9 +26,14 @@ from transformers import AutoModelForQuestionAnswering
 from xmrc.data.cache import Cache
 from xmrc.data.examples import Answer, Example
 from xmrc.data.features import Batch, WindowSize, make_windows, tokenize_texts
-from xmrc.learning.candidates import CandidateStore, CandidateWindows, mine_spans, window_codes
+from xmrc.learning.candidates import (
+    CandidateSource,
+    CandidateStore,
+    CandidateWindows,
+    mine_spans,
+    window_codes,
+)
 from xmrc.learning.job import MODEL, STATE
-from xmrc.learning.job import training_windows as windows_of_job
 from xmrc.learning.loop import Evaluation
 from xmrc.learning.model import load_model, load_tokenizer, logits_and_states
 from xmrc.learning.step import GradientStep, Worker
@@ -204,10 +209,11 @@ def test_a_joint_run_that_was_stopped_and_resumed_is_the_same_run(
 def test_a_joint_job_exports_a_reader_without_the_weights_of_its_candidates(
     tmp_path: Path,
 ) -> None:
-    job = tiny_job(tmp_path, objective=JOINT, candidates="mined")
-    windows = windows_of_job(job, load_tokenizer(job.start))
+    source = CandidateSource("base", "mined", "fp32")
+    job = tiny_job(tmp_path, objective=JOINT, candidates=source)
+    windows = job.data.windows(load_tokenizer(job.start))
     size, base = JOINT.candidates.size, load_model(job.start, seed=0)
-    CandidateStore(Cache(job.cache), "mined").add(
+    CandidateStore(Cache(job.cache), source.key(job.data.size)).add(
         window_codes(windows),
         size,
         lambda rows: mine_spans(base, windows.subset(rows), size, "fp32"),
