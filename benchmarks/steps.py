@@ -35,8 +35,9 @@ from xmrc.learning.candidates import CandidateStore, CandidateWindows, mine_span
 from xmrc.learning.loop import Training
 from xmrc.learning.model import autocast, best_device
 from xmrc.learning.step import Worker
+from xmrc.learning.terms import DistillSettings
 from xmrc.learning.terms.objective import Objective
-from xmrc.settings import DistillSettings, ObjectiveSettings, TrainingSettings
+from xmrc.settings import ObjectiveSettings, TrainingSettings
 
 BATCH, PAIRS, EPOCHS = 24, 42_840, 3  # of skd.yaml
 SIZE = WindowSize()

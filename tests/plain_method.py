@@ -7,7 +7,7 @@ learning compare with. Logits are those of a window's tokens alone: nothing here
 import math
 from collections.abc import Sequence
 
-from xmrc.settings import DistillSettings
+from xmrc.learning.terms import DistillSettings
 
 Logits = Sequence[float]
 Span = tuple[int, int]  # first and last token

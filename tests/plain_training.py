@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from xmrc.data.batches import epoch_batches
 from xmrc.data.features import Windows
-from xmrc.settings import DistillSettings, TrainingSettings
+from xmrc.learning.terms import DistillSettings
+from xmrc.settings import TrainingSettings
 
 BETAS, EPSILON = (0.9, 0.999), 1e-8  # of AdamW (Loshchilov and Hutter 2019)
 

@@ -19,9 +19,9 @@ from xmrc.data.examples import Answer, Example
 from xmrc.data.store import store_examples
 from xmrc.learning.job import TrainingJob, train_reader
 from xmrc.learning.step import Worker
+from xmrc.learning.terms import DistillSettings
 from xmrc.settings import (
     DataSettings,
-    DistillSettings,
     ObjectiveSettings,
     RunSettings,
     TrainingSettings,

@@ -29,14 +29,9 @@ from xmrc.learning.candidates import (
 from xmrc.learning.distributed import gather_from_workers, sum_over_workers
 from xmrc.learning.loop import Evaluation, Training
 from xmrc.learning.step import Worker
+from xmrc.learning.terms import CandidateSettings, ContrastSettings, DistillSettings
 from xmrc.learning.terms.objective import Objective
-from xmrc.settings import (
-    CandidateSettings,
-    ContrastSettings,
-    DistillSettings,
-    ObjectiveSettings,
-    TrainingSettings,
-)
+from xmrc.settings import ObjectiveSettings, TrainingSettings
 
 SIZE = WindowSize(max_length=36, max_question_tokens=6, stride=5)
 CE = ObjectiveSettings()
@@ -141,12 +136,12 @@ def tiny_training(
     setting: Setting,
     *,
     reader_seed: int = 0,
-    place: Worker | None = None,
+    worker: Worker | None = None,
     wrap: Callable[[nn.Module], nn.Module] = lambda model: model,
 ) -> Training:
     """A training that stands before its first step."""
-    place = place or Worker()
-    reader = tiny_reader(setting.dropout, reader_seed).to(place.device, setting.dtype)
+    worker = worker or Worker()
+    reader = tiny_reader(setting.dropout, reader_seed).to(worker.device, setting.dtype)
     pairs = tiny_windows(folder, setting.windows).pairs
     return Training(
         reader,
@@ -155,7 +150,7 @@ def tiny_training(
         Objective(setting.objective, pairs),
         setting.training,
         evaluate_every=setting.evaluate_every,
-        place=place,
+        worker=worker,
     )
 
 
@@ -173,8 +168,7 @@ def row_of(evaluation: Evaluation) -> dict[str, float]:
 def outcome_of(training: Training, evaluations: Sequence[Evaluation]) -> Outcome:
     """A finished training, without what went with it."""
     named = dict(training.model.named_parameters())
-    if training.objective.span_weights is not None:
-        named |= dict(training.objective.span_weights.named_parameters("span_weights"))
+    named |= dict(training.objective.named_parameters("objective"))
     return Outcome(
         history=[row_of(each) for each in evaluations],
         weights={name: weight.detach().clone() for name, weight in named.items()},
@@ -197,9 +191,9 @@ def run_alone(folder: Path, setting: Setting, **options: Any) -> Outcome:
     return outcome_of(training, evaluations)
 
 
-def run_on_worker(folder: Path, setting: Setting, place: Worker) -> Outcome:
+def run_on_worker(folder: Path, setting: Setting, worker: Worker) -> Outcome:
     """One worker's part of the training, joined with the others'."""
-    return run_alone(folder, setting, place=place, wrap=DistributedDataParallel)
+    return run_alone(folder, setting, worker=worker, wrap=DistributedDataParallel)
 
 
 def sum_and_gather(place: Worker) -> tuple[Tensor, Tensor, list[Any]]:

@@ -24,7 +24,8 @@ from tiny_training import (
     run_alone,
 )
 
-from xmrc.settings import CandidateSettings, ContrastSettings, ObjectiveSettings, TrainingSettings
+from xmrc.learning.terms import CandidateSettings, ContrastSettings
+from xmrc.settings import ObjectiveSettings, TrainingSettings
 
 GOLDEN = Path(__file__).with_name("golden_losses.json")
 OBJECTIVES = {

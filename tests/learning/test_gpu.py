@@ -23,6 +23,7 @@ from tiny_training import (
 from transformers import AutoModelForQuestionAnswering, masking_utils
 
 from xmrc.learning.job import MODEL
+from xmrc.learning.loop import Training
 from xmrc.learning.model import load_model
 from xmrc.learning.prediction import predict
 from xmrc.learning.step import Worker, random_state, set_random_state
@@ -54,7 +55,7 @@ def test_a_training_is_the_same_as_on_the_cpu(
 ) -> None:
     training = EXACT.model_copy(update={"max_tokens": max_tokens})
     setting = Setting(OBJECTIVES[name], training, evaluate_every=1.0, windows=20)
-    expected, found = run_alone(folder, setting), run_alone(folder, setting, place=GPU)
+    expected, found = run_alone(folder, setting), run_alone(folder, setting, worker=GPU)
     for row, same in zip(found.history, expected.history, strict=True):
         assert row == pytest.approx(same, abs=1e-7)
     for weight, value in expected.weights.items():
@@ -71,6 +72,12 @@ def no_waiting() -> Iterator[None]:
         torch.cuda.set_sync_debug_mode("default")
 
 
+def train_one_step(run: Training) -> None:
+    batches, window_count, divided = run.begin_step()
+    run.gradient.run(batches, window_count, divided=divided)
+    run.end_step()
+
+
 def test_reading_a_number_is_waiting() -> None:
     with pytest.raises(RuntimeError, match="synchroniz"), no_waiting():
         torch.ones(3, device="cuda").sum().item()
@@ -85,11 +92,11 @@ def test_no_step_waits_for_the_gpu(
     monkeypatch.setattr(masking_utils, "_ignore_bidirectional_mask_sdpa", lambda *_, **__: False)
     training = TrainingSettings(epochs=2, batch_size=5, learning_rate=1e-3, max_tokens=max_tokens)
     setting = Setting(OBJECTIVES[name], training, 1.0, windows=20, dropout=0.1, dtype=torch.float32)
-    run = tiny_training(folder, setting, place=GPU)
-    run._train_step()  # libraries are loaded, the teacher is copied
+    run = tiny_training(folder, setting, worker=GPU)
+    train_one_step(run)  # libraries are loaded, the teacher is copied
     with no_waiting():
         for _ in range(3):
-            run._train_step()
+            train_one_step(run)
 
 
 def test_noise_is_drawn_again_on_the_gpu() -> None:
@@ -114,7 +121,7 @@ def test_a_gpu_trains_in_bf16_and_keeps_float32(folder: Path) -> None:
     for precision in ("fp32", "auto"):
         training = EXACT.model_copy(update={"precision": precision})
         setting = Setting(JOINT, training, 1.0, windows=20, dtype=torch.float32)
-        run, seen = tiny_training(folder, setting, place=GPU), set[torch.dtype]()
+        run, seen = tiny_training(folder, setting, worker=GPU), set[torch.dtype]()
         layer = run.model.bert.encoder.layer[0].intermediate.dense
         layer.register_forward_hook(lambda _, inputs, output, seen=seen: seen.add(output.dtype))
         history: list[float] = []
@@ -132,7 +139,7 @@ def test_a_whole_job_gives_a_reader_that_answers_alike_on_both(
     job = tiny_job(tmp_path, objective=ObjectiveSettings())
     kept = tmp_path / "kept"
     kept.mkdir()
-    recorder = run_job(job, Recorder(kept, place=GPU))
+    recorder = run_job(job, Recorder(kept, worker=GPU))
     assert [row["evaluation"] for row in recorder.reports[-1]["history"]] == [*range(1, 7)]
     checkpoint = recorder.checkpoints[-1]
     assert checkpoint is not None

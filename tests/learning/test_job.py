@@ -22,9 +22,10 @@ from xmrc.learning.history import HISTORY, OBSERVED
 from xmrc.learning.job import MODEL, STATE
 from xmrc.learning.model import load_tokenizer
 from xmrc.learning.reader import ReadingJob, predictions_from, read_share, read_size
+from xmrc.learning.terms import CandidateSettings
 from xmrc.scoring.gxlt import score
 from xmrc.scoring.metrics import exact_match, f1
-from xmrc.settings import CandidateSettings, ObjectiveSettings
+from xmrc.settings import ObjectiveSettings
 
 STEPS = [2, 4, 6, 8, 10, 12]  # 6 questions, 4 pairs each, 6 at a time: 4 steps an epoch
 

@@ -30,7 +30,8 @@ from torch import nn
 from xmrc.data.batches import epoch_batches
 from xmrc.errors import XmrcError
 from xmrc.learning.loop import DivergedError, Evaluation, evaluation_steps
-from xmrc.settings import DistillSettings, ObjectiveSettings, TrainingSettings
+from xmrc.learning.terms import DistillSettings
+from xmrc.settings import ObjectiveSettings, TrainingSettings
 
 TRAINING = TrainingSettings(epochs=2, batch_size=4, learning_rate=2e-2)
 EVERY_STEP = 1 / 3  # of the epochs of 9 windows, 4 at a time

@@ -35,7 +35,8 @@ from torch import nn
 
 from xmrc.data.batches import epoch_batches, micro_batches, shard
 from xmrc.learning.step import Worker
-from xmrc.settings import DistillSettings, ObjectiveSettings, TrainingSettings
+from xmrc.learning.terms import DistillSettings
+from xmrc.settings import ObjectiveSettings, TrainingSettings
 
 EVERY_STEP = 1 / 3  # of an epoch
 TRAINING = TrainingSettings(epochs=2, batch_size=4, learning_rate=2e-2, weight_decay=0.1)

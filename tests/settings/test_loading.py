@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from xmrc.errors import SettingsError
-from xmrc.settings import DistillSettings, load_study, to_yaml
+from xmrc.learning.terms import DistillSettings
+from xmrc.settings import load_study, to_yaml
 from xmrc.settings.yaml_text import one_line
 
 STUDY = """

@@ -145,7 +145,14 @@ NTL, SPAN, ALPHA = "data.ntl", "objective.span", "objective.alpha"
 @pytest.mark.parametrize(
     ("key", "domain", "switch", "off", "on", "words"),
     [
-        (f"{CANDIDATES}.size", "int [1, 20]", SPAN, "ce", "mml", "one of mml, hard_em, hl"),
+        (
+            f"{CANDIDATES}.size",
+            "int [1, 20]",
+            SPAN,
+            "ce",
+            "mml",
+            "one over candidates, as mml, hard_em and hl are",
+        ),
         (f"{CANDIDATES}.weights", "choice [slot, type]", SPAN, "mml", "hl", "hl"),
         (f"{CANDIDATES}.gold_floor", "float [0.1, 0.5]", SPAN, "hard_em", "hl", "hl"),
         (f"{CONTRAST}.tau", "float [1.0, 2.0]", ALPHA, 0.0, 0.5, "above 0"),

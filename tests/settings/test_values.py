@@ -3,14 +3,8 @@ import pickle
 import pytest
 
 from xmrc.errors import SettingsError
-from xmrc.settings import (
-    DistillSettings,
-    ObjectiveSettings,
-    RunSettings,
-    flat,
-    to_yaml,
-    with_values,
-)
+from xmrc.learning.terms import DistillSettings
+from xmrc.settings import ObjectiveSettings, RunSettings, flat, to_yaml, with_values
 from xmrc.settings.yaml_text import parse
 
 ON = RunSettings(objective=ObjectiveSettings(distill=DistillSettings()))

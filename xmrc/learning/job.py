@@ -109,7 +109,7 @@ def train_reader(job: TrainingJob, context: _TrainingContext) -> None:
         Objective(job.settings.objective, sampled.pairs),
         settings,
         evaluate_every=job.evaluate_every,
-        place=context.place,
+        worker=context.place,
     )
     footprint = Footprint.read(Path(job.start)) | Footprint.of(sampled.examples)
     history = _restore(training, context)
@@ -145,7 +145,7 @@ def _with_candidates(job: TrainingJob, windows: Windows) -> Windows | CandidateW
         return windows
     assert job.candidates is not None
     store = CandidateStore(Cache(job.cache), job.candidates.key(job.data.size))
-    size = objective.candidates.size
+    size = objective.section("candidates").size
     return CandidateWindows(windows, store.open(window_codes(windows), size))
 
 

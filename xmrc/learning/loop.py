@@ -76,11 +76,11 @@ class Training:
         settings: TrainingSettings,
         *,
         evaluate_every: float,
-        place: Worker,
+        worker: Worker,
     ) -> None:
         self.model, self.windows, self.objective = model, windows, objective
-        self.settings, self.place = settings, place
-        self.gradient = GradientStep(model, wrap, objective, place, settings.precision)
+        self.settings, self.worker = settings, worker
+        self.gradient = GradientStep(model, wrap, objective, worker, settings.precision)
         self.steps_per_epoch = math.ceil(len(windows) / settings.batch_size)
         self.steps = self.steps_per_epoch * settings.epochs
         self.evaluation_steps = evaluation_steps(
@@ -105,7 +105,10 @@ class Training:
         sums: dict[str, Tensor] = {}
         since = self.step
         while self.step < self.steps:
-            for name, value in self._train_step().items():
+            batches, window_count, divided = self.begin_step()
+            shares = self.gradient.run(batches, window_count, divided=divided)
+            self.end_step()
+            for name, value in shares.items():
                 sums[name] = sums.get(name, 0) + value
             if self.step in self.evaluation_steps:
                 learned = {**self._means(sums, self.step - since), **self.objective.metrics()}
@@ -121,24 +124,25 @@ class Training:
         self.objective.restore(self.model, state["objective"])
         self.step = state["step"]
 
-    def _train_step(self) -> dict[str, Tensor]:
-        """One optimiser step; returns this worker's share of every part of the loss."""
+    def begin_step(self) -> tuple[list[Batch], int, bool]:
+        """This worker's micro-batches, the windows of all, whether any worker has several."""
         epoch, position = divmod(self.step, self.steps_per_epoch)
         if position == 0:
             self.objective.start_epoch(self.model)
         rows = self._batches_of(epoch)[position]
-        pieces = [self._pieces(rows, rank) for rank in range(self.place.world_size)]
-        mine = pieces[self.place.rank]
-        batches = [self.windows.batch(piece).to(self.place.device) for piece in mine]
+        pieces = [self._pieces(rows, rank) for rank in range(self.worker.world_size)]
+        mine = pieces[self.worker.rank]
+        batches = [self.windows.batch(piece).to(self.worker.device) for piece in mine]
         self.optimiser.zero_grad(set_to_none=True)
-        divided = any(len(of_worker) > 1 for of_worker in pieces)
-        sums = self.gradient.run(batches, len(rows), divided=divided)
+        return batches, len(rows), any(len(of_worker) > 1 for of_worker in pieces)
+
+    def end_step(self) -> None:
+        """The optimiser takes the gradient."""
         if self.settings.clip is not None:
             nn.utils.clip_grad_norm_(self.gradient.module.parameters(), self.settings.clip)
         self.optimiser.step()
         self.schedule.step()
         self.step += 1
-        return sums
 
     def _batches_of(self, epoch: int) -> list[np.ndarray]:
         if self._order_epoch != epoch:
@@ -153,7 +157,7 @@ class Training:
 
     def _pieces(self, rows: np.ndarray, rank: int) -> list[np.ndarray]:
         """The micro-batches of one worker, as rows."""
-        share = shard(rows, rank, self.place.world_size)
+        share = shard(rows, rank, self.worker.world_size)
         if self.settings.max_tokens is None:
             return [share]
         return micro_batches(share, self.windows.lengths, self.settings.max_tokens)
@@ -172,7 +176,7 @@ class Training:
             step=self.step,
             epoch=self.step / self.steps_per_epoch,
             metrics=metrics,
-            coefficient_by_pair=self.objective.coefficient_by_pair(),
+            coefficient_by_pair=self.objective.metrics_by_pair(),
             state={
                 "model": self.model.state_dict(),
                 "optimiser": self.optimiser.state_dict(),
@@ -184,7 +188,7 @@ class Training:
 
     def _seed_noise(self) -> None:
         """Dropout's noise follows from seed, step and rank, so a resumed run draws the same."""
-        noise = np.random.SeedSequence((self.settings.seed, self.step, self.place.rank))
+        noise = np.random.SeedSequence((self.settings.seed, self.step, self.worker.rank))
         torch.manual_seed(int(noise.generate_state(1)[0]))
 
 

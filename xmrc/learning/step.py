@@ -1,23 +1,24 @@
 """One optimisation batch becomes a gradient. In: this worker's micro-batches. Out: loss shares.
 
 However a batch is divided into workers and micro-batches, its gradient is that of the whole.
+Shapes: B windows, L tokens, D hidden size.
 """
 
 import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from xmrc.data.features import Batch
 from xmrc.learning.model import SpanLogits, autocast, logits_and_states, span_logits
-from xmrc.learning.terms.contrast import Anchors, Contrast, Pull, prefix_sums, span_means
-from xmrc.learning.terms.objective import LossParts, Objective
+from xmrc.learning.terms.objective import Objective
+from xmrc.learning.terms.term import Student
 
 Wrap = Callable[[nn.Module], nn.Module]
+LossParts = dict[str, Tensor]  # name to a scalar; `loss` is what is differentiated
 
 
 @dataclass(frozen=True)
@@ -37,28 +38,11 @@ class _TrainingModule(nn.Module):
 
     def __init__(self, reader: nn.Module, objective: Objective) -> None:
         super().__init__()
-        self.reader, self.span_weights = reader, objective.span_weights
-        if self.span_weights is not None:
-            self.span_weights.to(next(reader.parameters()))
+        self.reader, self.objective = reader, objective.to(next(reader.parameters()))
 
     def forward(self, **inputs: Tensor) -> Any:
         """What the reader says."""
         return self.reader(**inputs)
-
-
-class _Student(NamedTuple):
-    """What the student says of one micro-batch, with its graph."""
-
-    logits: SpanLogits
-    loss_contrast: Tensor | None  # the micro-batch's share
-
-
-class _Look(NamedTuple):
-    """What is kept of a first look at a micro-batch, without its graph."""
-
-    noise: list[Tensor]  # the random state before it
-    anchors: Anchors
-    vectors_B3D: Tensor
 
 
 class GradientStep:
@@ -68,11 +52,11 @@ class GradientStep:
     """
 
     def __init__(
-        self, reader: nn.Module, wrap: Wrap, objective: Objective, place: Worker, precision: str
+        self, reader: nn.Module, wrap: Wrap, objective: Objective, worker: Worker, precision: str
     ) -> None:
         self.module = _TrainingModule(reader, objective)
         self._wrapped = wrap(self.module)
-        self._objective, self._place, self._precision = objective, place, precision
+        self._objective, self._worker, self._precision = objective, worker, precision
 
     def run(self, batches: Sequence[Batch], window_count: int, *, divided: bool) -> LossParts:
         """This worker's shares of all parts of the loss over `window_count` windows.
@@ -80,82 +64,90 @@ class GradientStep:
         `divided`: whether any worker has more than one micro-batch; the same on all of them.
         """
         self._wrapped.train()
-        with self._mixed():
-            guidances = self._objective.look_ahead(batches, window_count)
-        students = self._students(batches, window_count, divided)
+        whole = _WholeBatch(batches, window_count, divided, self.student, self.read, self._worker)
+        aheads = [term.look_ahead(whole) for _, term in self._objective]
         sums: LossParts = {}
-        for number, (batch, guidance, student) in enumerate(
-            zip(batches, guidances, students, strict=True), 1
-        ):
-            with self._communication(last=number == len(batches)):
-                logits, loss_contrast = student()
-                parts = self._objective.parts(logits, batch, guidance, window_count, loss_contrast)
+        for number, batch in enumerate(batches):
+            with self._communication(last=number + 1 == len(batches)):
+                student = whole.student_with_gradient(number)
+                losses, parts = list[Tensor](), LossParts()
+                for (weight, term), ahead in zip(self._objective, aheads, strict=True):
+                    share = term.share(student, batch, ahead[number], window_count)
+                    losses.append(weight * share.loss)
+                    parts.update(share.parts)
+                parts["loss"] = sum(losses[1:], losses[0])
                 # DDP takes the mean over workers; our parts are shares of a sum
-                (parts["loss"] * self._place.world_size).backward()
+                (parts["loss"] * self._worker.world_size).backward()
             for name, value in parts.items():
                 sums[name] = sums.get(name, 0) + value.detach()
         return sums
 
-    def _students(
-        self, batches: Sequence[Batch], window_count: int, divided: bool
-    ) -> list[Callable[[], _Student]]:
-        """Runs the student on each micro-batch when called.
-
-        The contrast needs all windows before any gradient: it has looked at them all by then.
-        """
-        contrast = self._objective.contrast
-        if contrast is None:
-            return [partial(self._plain, batch) for batch in batches]
-        if not divided:
-            return [partial(self._undivided, contrast, batch, window_count) for batch in batches]
-        looks = [self._look(contrast, batch) for batch in batches]
-        vectors, anchors = [look.vectors_B3D for look in looks], [look.anchors for look in looks]
-        pulls = contrast.pulls(vectors, anchors, batches, window_count)
-        return [
-            partial(self._again, batch, look, pull)
-            for batch, look, pull in zip(batches, looks, pulls, strict=True)
-        ]
-
-    def _plain(self, batch: Batch) -> _Student:
+    def student(self, batch: Batch, *, wrapped: bool) -> Student:
+        """What the student says of a micro-batch; `wrapped`: its gradient is shared."""
+        module = self._wrapped if wrapped else self.module
         with self._mixed():
-            return _Student(span_logits(self._wrapped, batch), None)
+            if not self._objective.reads_states:
+                return Student(span_logits(module, batch))
+            return Student(*logits_and_states(module, batch))
 
-    def _undivided(self, contrast: Contrast, batch: Batch, window_count: int) -> _Student:
-        """The only micro-batch of every worker: its graph is kept while the workers confer."""
-        logits, sums_BLD = self._logits_and_sums(self._wrapped, batch)
-        anchors = contrast.anchors(sums_BLD, logits, batch)
-        vectors_B3D = span_means(sums_BLD, anchors.start_B3, anchors.end_B3)
-        (pull,) = contrast.pulls([vectors_B3D], [anchors], [batch], window_count)
-        return _Student(logits, pull.share(vectors_B3D))
-
-    @torch.no_grad()
-    def _look(self, contrast: Contrast, batch: Batch) -> _Look:
-        noise = random_state(self._place.device)
-        logits, sums_BLD = self._logits_and_sums(self.module, batch)
-        anchors = contrast.anchors(sums_BLD, logits, batch)
-        return _Look(noise, anchors, span_means(sums_BLD, anchors.start_B3, anchors.end_B3))
-
-    def _again(self, batch: Batch, look: _Look, pull: Pull) -> _Student:
-        """The same as at the first look, with the same noise, now with a graph."""
-        set_random_state(look.noise, self._place.device)
-        logits, sums_BLD = self._logits_and_sums(self._wrapped, batch)
-        vectors_B3D = span_means(sums_BLD, look.anchors.start_B3, look.anchors.end_B3)
-        return _Student(logits, pull.share(vectors_B3D))
-
-    def _logits_and_sums(self, module: nn.Module, batch: Batch) -> tuple[SpanLogits, Tensor]:
+    def read(self, reader: nn.Module, batch: Batch) -> SpanLogits:
+        """What another reader says of a micro-batch."""
         with self._mixed():
-            logits, hidden_BLD = logits_and_states(module, batch)
-        return logits, prefix_sums(hidden_BLD)
+            return span_logits(reader, batch)
 
     def _mixed(self) -> torch.autocast:
         # a new one each time: what it has cast without a gradient must not be used again
-        return autocast(self._place.device, self._precision)
+        return autocast(self._worker.device, self._precision)
 
     def _communication(self, *, last: bool) -> contextlib.AbstractContextManager[Any]:
         """Gradients travel between workers once a step, with the last micro-batch."""
         if last or not isinstance(self._wrapped, nn.parallel.DistributedDataParallel):
             return contextlib.nullcontext()
         return self._wrapped.no_sync()
+
+
+class _WholeBatch:
+    """One worker's micro-batches; runs the student on each once, or twice where it must.
+
+    A term may look at the student before any gradient. The only micro-batch of every worker is run
+    with its graph then, which is kept; of several each is run again, with the same noise.
+    """
+
+    def __init__(
+        self,
+        batches: Sequence[Batch],
+        window_count: int,
+        divided: bool,
+        student: Callable[..., Student],
+        read: Callable[[nn.Module, Batch], SpanLogits],
+        worker: Worker,
+    ) -> None:
+        self.batches, self.window_count, self.read = batches, window_count, read
+        self._divided, self._run, self._device = divided, student, worker.device
+        self._seen: dict[int, Student] = {}
+        self._noise: dict[int, list[Tensor]] = {}  # the random state before a first look
+
+    def student(self, number: int) -> Student:
+        """What the student, as it is, says of the micro-batch of this number."""
+        if number not in self._seen:
+            self._seen[number] = self._first_look(self.batches[number], number)
+        return self._seen[number]
+
+    def student_with_gradient(self, number: int) -> Student:
+        """The same, with the graph that a gradient runs through; it is not kept any longer."""
+        seen = self._seen.pop(number, None)
+        if seen is not None and not self._divided:
+            return seen
+        if number in self._noise:
+            set_random_state(self._noise[number], self._device)
+        return self._run(self.batches[number], wrapped=True)
+
+    def _first_look(self, batch: Batch, number: int) -> Student:
+        if not self._divided:
+            return self._run(batch, wrapped=True)
+        self._noise[number] = random_state(self._device)
+        with torch.no_grad():
+            return self._run(batch, wrapped=False)
 
 
 def random_state(device: torch.device) -> list[Tensor]:

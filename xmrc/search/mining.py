@@ -25,12 +25,14 @@ from xmrc.search.corpora import StudyData, ntl_values
 from xmrc.search.folder import StudyFolder
 from xmrc.search.prepare import checkpoint_hash
 from xmrc.search.progress import clock
-from xmrc.settings import OVER_CANDIDATES, WINDOW_KEYS, RunSettings, Study, reach, with_values
+from xmrc.settings import WINDOW_KEYS, RunSettings, Study, reach, with_values
+from xmrc.settings.objective import spans_over_candidates
 
 
 def needs_candidates(study: Study) -> bool:
     """Whether any trial's span loss is one over Z."""
-    return any(span in OVER_CANDIDATES for span in reach(study, "objective.span"))
+    mined = spans_over_candidates()
+    return any(span in mined for span in reach(study, "objective.span"))
 
 
 def find_candidates(

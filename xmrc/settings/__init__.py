@@ -5,6 +5,7 @@ Every key that is accepted here is implemented to the right: data, scoring, lear
 
 from xmrc.settings.domains import Domain, Space, dependency_order
 from xmrc.settings.load import load_study
+from xmrc.settings.objective import ObjectiveSettings
 from xmrc.settings.schema import (
     ConfirmSettings,
     FinalSettings,
@@ -16,29 +17,20 @@ from xmrc.settings.schema import (
 )
 from xmrc.settings.searchable import reach
 from xmrc.settings.sections import (
-    OVER_CANDIDATES,
     WINDOW_KEYS,
     BaseSettings,
-    CandidateSettings,
-    ContrastSettings,
     DataSettings,
-    DistillSettings,
     EncoderConfig,
-    ObjectiveSettings,
     RunSettings,
     TrainingSettings,
 )
 from xmrc.settings.values import flat, to_yaml, with_values
 
 __all__ = [
-    "OVER_CANDIDATES",
     "WINDOW_KEYS",
     "BaseSettings",
-    "CandidateSettings",
     "ConfirmSettings",
-    "ContrastSettings",
     "DataSettings",
-    "DistillSettings",
     "Domain",
     "EncoderConfig",
     "FinalSettings",

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from xmrc.errors import SettingsError
 from xmrc.settings.overrides import Override, apply, parse_override
+from xmrc.settings.plugins import is_file, load_plugins
 from xmrc.settings.schema import Study
 from xmrc.settings.sections import RunSettings
 from xmrc.settings.space_checks import check_space
@@ -32,13 +33,29 @@ def load_study(path: Path, overrides: Sequence[str] = ()) -> Study:
     """
     assignments = [parse_override(text) for text in overrides]
     files = read_study_files(path)
-    tree = apply(merged(files), assignments)
+    tree = _with_plugins(apply(merged(files), assignments), files, assignments)
     try:
         study = _validated(tree)
         check_space(study)
         return study.model_copy(update={"settings": _resolved(study.settings, os.environ)})
     except BrokenRuleError as error:
         raise SettingsError(_Sources(files, assignments).sentence(error.problems)) from error
+
+
+def _with_plugins(
+    tree: Mapping[str, Any], files: Sequence[StudyFile], overrides: Sequence[Override]
+) -> Mapping[str, Any]:
+    """Load the plugins, which say what may stand in the file; their paths become whole ones."""
+    names = tree.get("plugins")
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        load_plugins()  # what else is written there is refused with all other mistakes
+        return tree
+    folder = next((file.path.parent for file in files if "plugins" in file.tree), Path())
+    if any(override.path[0] == "plugins" for override in overrides):
+        folder = Path()
+    whole = [str(_absolute(folder / name)) if is_file(name) else name for name in names]
+    load_plugins(whole)
+    return {**tree, "plugins": whole}
 
 
 def _resolved(settings: RunSettings, environment: Mapping[str, str]) -> RunSettings:

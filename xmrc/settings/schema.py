@@ -17,6 +17,7 @@ from xmrc.settings.fields import (
     Text,
     each_once,
 )
+from xmrc.settings.objective import holds_objective
 from xmrc.settings.sections import RunSettings
 from xmrc.settings.wording import broken, rule
 
@@ -169,14 +170,17 @@ class TrackingSettings(Section):
     """Question ids of settings.data.select whose first five answers every evaluation keeps."""
 
 
+@holds_objective
 class Study(Section):
     """A whole study file."""
 
     name: _Name
     """What the study's folder and runs are called; never taken over by `extends`."""
+    plugins: Annotated[tuple[Text, ...], Field(strict=False), each_once("plugin")] = ()
+    """Files of Python, relative to the study file, and modules: they bring terms of the loss."""
     storage: _Storage = "runs"
     """Folder; everything that a study writes is below storage/name."""
-    settings: RunSettings = RunSettings()
+    settings: RunSettings = Field(default_factory=RunSettings)
     """Everything that a single training run needs."""
     space: Annotated[Mapping[str, Domain], BeforeValidator(_without_deleted)] = {}
     """What is searched: dotted keys below `settings`, each with its domain."""

@@ -4,14 +4,13 @@ Trials of one study are compared on the same questions and start from the same r
 are the study's own; others change nothing unless another key has a certain value.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import reduce
 from typing import Any
 
 from xmrc.settings.domains import Domain
+from xmrc.settings.objective import Need, needs_of_terms
 from xmrc.settings.schema import Study
-from xmrc.settings.sections import OVER_CANDIDATES
 from xmrc.settings.values import BrokenRuleError
 from xmrc.settings.wording import Problem, written_value
 
@@ -31,49 +30,14 @@ _FIXED = {  # keys, or sections, that are the same for every trial
 }
 
 
-@dataclass(frozen=True)
-class _Need:
-    """`keys`, or sections, change nothing unless a trial has a value of `of` that is `wanted`."""
-
-    keys: Sequence[str]
-    of: str
-    wanted: Callable[[Any], bool]
-    words: str
-
-
 _NEEDS = (
-    _Need(
-        ("objective.candidates",),
-        "objective.span",
-        lambda span: span in OVER_CANDIDATES,
-        f"one of {', '.join(OVER_CANDIDATES)}",
-    ),
-    _Need(
-        tuple(f"objective.candidates.{key}" for key in ("weights", "gold_floor", "learning_rate")),
-        "objective.span",
-        lambda span: span == "hl",
-        "hl",
-    ),
-    _Need(("objective.contrast",), "objective.alpha", lambda alpha: alpha > 0, "above 0"),
-    _Need(
-        ("objective.distill.temperature", "objective.distill.divergence"),
-        "objective.distill.coefficient",
-        lambda coefficient: coefficient != 0,
-        "above 0, or map",
-    ),
-    _Need(
-        tuple(f"objective.distill.{key}" for key in ("variant", "k", "delta")),
-        "objective.distill.coefficient",
-        lambda coefficient: coefficient == "map",
-        "map",
-    ),
-    _Need(
+    Need(
         ("data.languages", "data.source_language", "data.ntl"),
         "data.sampling",
         lambda sampling: sampling == "pairs",
         "pairs",
     ),
-    _Need(
+    Need(
         ("data.languages", "data.source_language", "data.sampling"),
         "data.ntl",
         lambda ntl: ntl > 0,
@@ -100,13 +64,13 @@ def check_not_fixed(key: str, domain: Domain) -> None:
 def check_changes(study: Study) -> None:
     """Raise `BrokenRuleError` where a key of the space changes no trial, or reads what is not."""
     for key, domain in study.space.items():
-        for need in _NEEDS:
+        for need in (*needs_of_terms(), *_NEEDS):
             if any(_within(key, each) for each in need.keys):
                 _check_need(study, key, domain, need)
     _check_languages(study)
 
 
-def _check_need(study: Study, key: str, domain: Domain, need: _Need) -> None:
+def _check_need(study: Study, key: str, domain: Domain, need: Need) -> None:
     if not any(need.wanted(value) for value in reach(study, need.of)):
         _refuse(key, f"changes nothing unless {need.of} can be {need.words}, got {domain}")
 

@@ -4,12 +4,11 @@ Each class is one section of the file; below each field stand its meaning and it
 the setting of Carrino et al. 2023 [SKD] as its released code has it.
 """
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from xmrc.settings.fields import (
-    Coefficient,
     Count,
     Folder,
     Languages,
@@ -20,9 +19,9 @@ from xmrc.settings.fields import (
     Share,
     Text,
 )
+from xmrc.settings.objective import ObjectiveSettings, holds_objective
 from xmrc.settings.wording import broken
 
-OVER_CANDIDATES = ("mml", "hard_em", "hl")  # span losses over Z
 WINDOW_KEYS = (  # what makes other windows of the same pairs, and what other pairs are drawn from
     "data.languages",
     "data.source_language",
@@ -148,68 +147,6 @@ class DataSettings(Section):
         return self
 
 
-class DistillSettings(Section):
-    """Self-distillation in generations [SKD, eq. 4 to 6]."""
-
-    coefficient: Coefficient = (
-        "map"  # c_kl: fixed, or from the teacher's mAP@k; 0 = no distillation
-    )
-    variant: Literal["first_hit", "average_precision", "per_example"] = "first_hit"
-    k: Count = 10  # positions of the teacher that are ranked
-    delta: Count = 5  # tokens around the target that are relevant
-    temperature: Positive = 2.0
-    divergence: Literal["forward", "reverse", "symmetric"] = "forward"
-
-
-class CandidateSettings(Section):
-    """Z, spans that may stand for the answer, and w, their weights in `hl` [HL/AA-CL, eq. 5]."""
-
-    size: Count = 20  # spans of each window, the gold one among them
-    weights: Literal["slot", "type"] = "slot"  # one for each rank, or for each kind of span
-    gold_floor: Share = 0.5  # the least weight of the gold span
-    learning_rate: Positive = 1e-3  # of the weights; the highest, after warm-up
-
-
-class ContrastSettings(Section):
-    """Answer-aware contrastive learning [HL/AA-CL, eq. 6 to 8]; objective.alpha switches it on."""
-
-    tau: Positive = 10.0  # temperature of the cosines
-    negatives: Count = 50  # best wrong spans, of which the one most like the answer counts
-
-
-def _off(value: Any) -> Any:
-    return None if value == "none" else value
-
-
-class ObjectiveSettings(Section):
-    """L = (1 - alpha) * L_span + alpha * L_contrast + c_kl * L_kl."""
-
-    span: Literal["ce", "mml", "hard_em", "hl", "none"] = "ce"
-    alpha: Share = 0.0  # 0 = no contrast, 1 = no span loss; with contrast the paper has 0.5
-    candidates: CandidateSettings = CandidateSettings()  # of mml, hard_em and hl
-    contrast: Annotated[ContrastSettings | None, BeforeValidator(_off)] = ContrastSettings()
-    distill: Annotated[DistillSettings | None, BeforeValidator(_off)] = None  # null, none = off
-
-    @model_validator(mode="after")
-    def _contrast_to_weigh(self) -> Self:
-        if self.alpha > 0 and self.contrast is None:
-            raise broken("alpha", "must be 0 where contrast is none", self.alpha)
-        return self
-
-    @model_validator(mode="after")
-    def _something_is_trained(self) -> Self:
-        distils = self.distill is not None and self.distill.coefficient != 0
-        if self.span == "none" and self.alpha == 0 and not distils:
-            text = "must not be none where alpha is 0 and distillation is off"
-            raise broken("span", text, self.span)
-        return self
-
-    @property
-    def needs_candidates(self) -> bool:
-        """Whether the span loss is one over Z, which a base has to mine."""
-        return self.span in OVER_CANDIDATES
-
-
 class TrainingSettings(Section):
     """AdamW with linear warm-up and decay; the batch is that of all workers together."""
 
@@ -235,6 +172,7 @@ class TrainingSettings(Section):
     """Of pairs, weights, order and dropout."""
 
 
+@holds_objective
 class RunSettings(Section):
     """Everything that a single training run needs."""
 
@@ -248,7 +186,7 @@ class RunSettings(Section):
     """False: the trials start from the encoder, and the base only mines candidates."""
     data: DataSettings = DataSettings()
     """What is trained on, and what selects."""
-    objective: ObjectiveSettings = ObjectiveSettings()
+    objective: ObjectiveSettings = Field(default_factory=ObjectiveSettings)
     """What is minimised."""
     training: TrainingSettings = TrainingSettings()
     """How it is minimised."""

@@ -8,9 +8,10 @@ from itertools import combinations
 from typing import Any
 
 from xmrc.settings.domains import Domain, Space, active_values, dependency_order, is_in
+from xmrc.settings.objective import spans_over_candidates
 from xmrc.settings.schema import Study
 from xmrc.settings.searchable import check_changes, check_not_fixed, reach
-from xmrc.settings.sections import OVER_CANDIDATES, WINDOW_KEYS, RunSettings
+from xmrc.settings.sections import WINDOW_KEYS, RunSettings
 from xmrc.settings.values import BrokenRuleError, refuse_off, refuse_unknown, with_values
 from xmrc.settings.wording import Problem, keys_of, written_value
 
@@ -72,11 +73,11 @@ def _check_order(space: Space) -> None:
 
 def _check_windows(study: Study) -> None:
     """Candidates are mined before the trials, for each window that one of them can have."""
-    spans = set(reach(study, "objective.span"))
+    spans, mined = set(reach(study, "objective.span")), spans_over_candidates()
     for key in WINDOW_KEYS:
         domain = study.space.get(key)
-        if domain is not None and domain.choice is None and spans & set(OVER_CANDIDATES):
-            over = ", ".join(OVER_CANDIDATES)
+        if domain is not None and domain.choice is None and spans & set(mined):
+            over = ", ".join(mined)
             _refuse(("space", key), f"must be a choice where objective.span is one of {over}")
 
 

@@ -7,7 +7,9 @@ import plain_contrast
 import pytest
 import torch
 from plain_contrast import Window
+from seen_batches import shares_of
 from span_batches import (
+    LookupReader,
     equal_logits,
     make_batch,
     padded,
@@ -21,21 +23,20 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from xmrc.data.features import Batch
 from xmrc.learning.model import SpanLogits
-from xmrc.learning.terms.contrast import (
-    Contrast,
-    Pull,
-    info_nce,
-    prefix_sums,
-    span_means,
-)
-from xmrc.learning.terms.distillation import Distillation, Guidance
-from xmrc.learning.terms.objective import Objective
-from xmrc.settings import (
+from xmrc.learning.terms import (
     CandidateSettings,
     ContrastSettings,
     DistillSettings,
-    ObjectiveSettings,
+    Objective,
+    Student,
 )
+from xmrc.learning.terms.contrast import (
+    CachedGradient,
+    Contrast,
+    info_nce,
+    span_means,
+)
+from xmrc.settings import ObjectiveSettings
 
 SIZE = 6  # of the states
 QUESTION = 3  # tokens, behind one special token; another one follows
@@ -63,6 +64,17 @@ def question_batch(
         context_mask_BL=(position_L >= CONTEXT) & (position_L < last_B1),
         question_B=torch.tensor(ids),
     )
+
+
+def contrast_of(**settings: float) -> Contrast:
+    """The term, switched on."""
+    return Contrast(ObjectiveSettings(alpha=0.5, contrast=ContrastSettings(**settings)))
+
+
+def prefix_sums(states_BLD: Tensor) -> Tensor:
+    """As every span mean is taken from them."""
+    nothing_BL = states_BLD.new_zeros(states_BLD.shape[:2])
+    return Student(SpanLogits(nothing_BL, nothing_BL), states_BLD).sums_BLD
 
 
 def random_states(batch: Batch, seed: int) -> Tensor:
@@ -93,15 +105,15 @@ def plain_loss(states_BLD: Tensor, logits: SpanLogits, batch: Batch, negatives: 
     return plain_contrast.contrast_loss(plain_windows(states_BLD, logits, batch), TAU, negatives)
 
 
-def pulls_of(
+def cached_of(
     states_BLD: Tensor,
     logits: SpanLogits,
     batch: Batch,
     division: Sequence[Sequence[int]] | None = None,
     negatives: int = 50,
-) -> list[tuple[Pull, Tensor]]:
-    """The pulls on the vectors of each micro-batch, beside the vectors, whose graph is kept."""
-    contrast = Contrast(ContrastSettings(tau=TAU, negatives=negatives))
+) -> list[tuple[CachedGradient, Tensor]]:
+    """The gradients at the vectors of each micro-batch, beside these, whose graph is kept."""
+    contrast = contrast_of(tau=TAU, negatives=negatives)
     vectors, anchors, batches = [], [], []
     for rows in division or [range(len(batch))]:
         part = reordered(batch, rows)
@@ -110,8 +122,8 @@ def pulls_of(
         vectors.append(span_means(sums_BLD, placed.start_B3, placed.end_B3))
         anchors.append(placed)
         batches.append(part)
-    pulls = contrast.pulls(vectors, anchors, batches, len(batch))
-    return list(zip(pulls, vectors, strict=True))
+    cached = contrast.gradients(vectors, anchors, batches, len(batch))
+    return list(zip(cached, vectors, strict=True))
 
 
 def loss_and_gradient(
@@ -119,7 +131,7 @@ def loss_and_gradient(
 ) -> tuple[float, Tensor]:
     """Through the shares of the micro-batches."""
     leaf_BLD = states_BLD.clone().requires_grad_()
-    shares = [pull.share(vectors) for pull, vectors in pulls_of(leaf_BLD, logits, batch, **options)]
+    shares = [one.share(vectors) for one, vectors in cached_of(leaf_BLD, logits, batch, **options)]
     total = torch.stack(shares).sum()
     total.backward()
     assert leaf_BLD.grad is not None
@@ -213,7 +225,7 @@ def test_of_spans_that_are_equally_like_the_answer_the_better_one_is_taken() -> 
     batch = question_batch((12,), ((6, 7),), (0,))
     states_BLD = torch.ones(1, 12, SIZE, dtype=torch.float64)
     logits = random_logits(batch, 9)
-    anchors = Contrast(ContrastSettings()).anchors(prefix_sums(states_BLD), logits, batch)
+    anchors = contrast_of().anchors(prefix_sums(states_BLD), logits, batch)
     best = plain_contrast.wrong_spans(plain_windows(states_BLD, logits, batch)[0])[0]
     assert (int(anchors.start_B3[0, 2]), int(anchors.end_B3[0, 2])) == best
 
@@ -259,7 +271,7 @@ def test_tau_worked_by_hand() -> None:
 def test_its_gradient_is_that_of_finite_differences() -> None:
     batch = question_batch()
     logits = random_logits(batch, 12)
-    contrast = Contrast(ContrastSettings(tau=TAU))
+    contrast = contrast_of(tau=TAU)
     anchors = contrast.anchors(prefix_sums(random_states(batch, 12)), logits, batch)
 
     def total(states_BLD: Tensor) -> Tensor:
@@ -317,22 +329,30 @@ def test_half_precision_states_are_summed_in_single() -> None:
 @pytest.mark.parametrize("alpha", [0.25, 1.0])
 def test_alpha_weighs_the_contrast_against_the_span_loss(alpha: float) -> None:
     batch = question_batch()
-    logits = random_logits(batch, 16)
-    objective = Objective(ObjectiveSettings(alpha=alpha))
-    assert objective.contrast is not None
-    share = torch.tensor(0.8, dtype=torch.float64)
-    parts = objective.parts(logits, batch, None, len(batch), share)
-    assert parts["loss_contrast"] is share
-    span = parts["loss_span"].item()
-    assert parts["loss"].item() == pytest.approx((1 - alpha) * span + alpha * 0.8, abs=1e-12)
+    states_BLD, logits = random_states(batch, 16), random_logits(batch, 16)
+    objective = Objective(ObjectiveSettings(alpha=alpha, contrast=ContrastSettings(tau=TAU)))
+    parts = shares_of(objective, [Student(logits, states_BLD)], [batch], len(batch))
+    contrast = plain_loss(states_BLD, logits, batch, 50).item()
+    assert parts["loss_contrast"].item() == pytest.approx(contrast, abs=1e-9)
+    expected = (1 - alpha) * parts["loss_span"].item() + alpha * contrast
+    assert parts["loss"].item() == pytest.approx(expected, abs=1e-9)
 
 
 def test_alpha_of_nothing_is_no_contrast() -> None:
     for settings in (ObjectiveSettings(), ObjectiveSettings(contrast=None)):
-        assert Objective(settings).contrast is None
+        objective = Objective(settings)
+        assert list(objective.terms) == ["span"]
+        assert not objective.reads_states
 
 
 # On a device: what reads a value would make the host wait for it
+
+
+class Uncopied(LookupReader):
+    """Copying a tensor looks at where its values lie."""
+
+    def __deepcopy__(self, memo: object) -> "Uncopied":
+        return self
 
 
 def test_neither_the_contrast_nor_the_coefficient_reads_a_value_off_the_device() -> None:
@@ -351,24 +371,15 @@ def test_neither_the_contrast_nor_the_coefficient_reads_a_value_off_the_device()
         def on_device(tensor: Tensor) -> Tensor:
             return fake.from_tensor(tensor)
 
-        objective = Objective(settings)
-        assert objective.contrast is not None
         parts = Batch(
             **{name: on_device(each) for name, each in vars(batch).items() if each is not None},
             token_type_ids_BL=None,
         )
-        student = SpanLogits(*map(on_device, logits))
-        states_BLD = on_device(states_BLD).requires_grad_()
-        sums_BLD = prefix_sums(states_BLD)
-        anchors = objective.contrast.anchors(sums_BLD, student, parts)
-        vectors_B3D = span_means(sums_BLD, anchors.start_B3, anchors.end_B3)
-        (pull,) = objective.contrast.pulls([vectors_B3D], [anchors], [parts], len(parts))
-        distillation = Distillation(settings.distill, [("en", "en"), ("en", "de")])
-        (coefficient,) = distillation._coefficients([student], [parts], len(parts))
-        objective._distillation = distillation
-        losses = objective.parts(
-            student, parts, Guidance(student, coefficient), len(parts), pull.share(vectors_B3D)
-        )
+        logits = SpanLogits(*map(on_device, logits))
+        student = Student(logits, on_device(states_BLD).requires_grad_())
+        objective = Objective(settings, [("en", "en"), ("en", "de")])
+        objective.start_epoch(Uncopied(logits))
+        losses = shares_of(objective, [student], [parts], len(parts))
         losses["loss"].backward()
         with pytest.raises(RuntimeError, match="_local_scalar_dense"):  # it does raise
             losses["loss"].item()

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import plain_method
 import pytest
 import torch
+from seen_batches import teacher_view
 from span_batches import (
     LookupReader,
     equal_logits,
@@ -23,27 +24,34 @@ from transformers import BertConfig, BertForQuestionAnswering
 
 from xmrc.data.features import Batch
 from xmrc.learning.model import MASKED, SpanLogits, span_logits
+from xmrc.learning.terms import DistillSettings
 from xmrc.learning.terms.distillation import DIVERGENCES, PRECISIONS, Distillation, Guidance
-from xmrc.settings import DistillSettings
+from xmrc.settings import ObjectiveSettings
 
 ORDER = [3, 1, 0, 2]
 KINDS = sorted(DIVERGENCES)
 VARIANTS = sorted(set(PRECISIONS) - {"per_example"})  # those with one coefficient a batch
 
 
+def distillation_of(settings: DistillSettings) -> Distillation:
+    """The term, switched on."""
+    return Distillation(ObjectiveSettings(distill=settings))
+
+
 def losses(
     kind: str, teacher: SpanLogits, student: SpanLogits, temperature: float = 2.0
 ) -> torch.Tensor:
-    distillation = Distillation(DistillSettings(divergence=kind, temperature=temperature))
-    return distillation.loss(student, Guidance(teacher, torch.ones(())))
+    distillation = distillation_of(DistillSettings(divergence=kind, temperature=temperature))
+    return distillation.divergence(student, Guidance(teacher, torch.ones(())))
 
 
 def coefficient_of(
     settings: DistillSettings, teacher: SpanLogits, parts: Sequence[Batch], count: int
 ) -> list[float]:
-    distillation = Distillation(settings)
-    distillation.start_generation(LookupReader(teacher))
-    return [guidance.coefficient.item() for guidance in distillation.guide(parts, count)]
+    distillation = distillation_of(settings)
+    distillation.start_epoch(LookupReader(teacher))
+    ahead = distillation.look_ahead(teacher_view(parts, count))
+    return [guidance.coefficient.item() for guidance in ahead]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -187,17 +195,17 @@ def test_padding_and_filler_rows_change_no_coefficient(variant: str) -> None:
 @pytest.mark.parametrize(("k", "delta"), [(10, 5), (3, 1), (50, 3)])
 def test_each_example_may_have_a_coefficient_of_its_own(k: int, delta: int) -> None:
     """Whatever stands beside it in the batch, or pads it."""
-    distillation = Distillation(DistillSettings(variant="per_example", k=k, delta=delta))
+    distillation = distillation_of(DistillSettings(variant="per_example", k=k, delta=delta))
     batch = random_batch(24)
     teacher = random_logits(batch, 25)
-    distillation.start_generation(LookupReader(teacher))
+    distillation.start_epoch(LookupReader(teacher))
     expected = [
         plain_method.coefficient([window], [targets], k, delta, "first_hit")
         for window, targets in zip(rows_of(teacher, batch), targets_of(batch), strict=True)
     ]
     for division in ([[0, 1, 2, 3]], [[3], [0, 2], [1]]):
         parts = [reordered(batch, rows) for rows in division]
-        guidances = distillation.guide(parts, len(batch))
+        guidances = distillation.look_ahead(teacher_view(parts, len(batch)))
         for rows, guidance in zip(division, guidances, strict=True):
             own = [expected[row] for row in rows]
             assert guidance.coefficient.tolist() == pytest.approx(own, abs=1e-9)
@@ -243,42 +251,43 @@ def batch() -> Batch:
 
 
 def test_the_teacher_stays_as_the_student_was_until_the_next_generation(batch: Batch) -> None:
-    model, distillation = student(), Distillation(DistillSettings())
+    model, distillation = student(), distillation_of(DistillSettings())
     model.train()
     for _ in range(2):  # generation 0 is the start, later ones copy the student as it then is
         expected = starts_of(model, batch)
-        distillation.start_generation(model)
+        distillation.start_epoch(model)
         shift(model)
-        (guidance,) = distillation.guide([batch], len(batch))
+        (guidance,) = distillation.look_ahead(teacher_view([batch], len(batch)))
         torch.testing.assert_close(guidance.logits.start_BL, expected, rtol=0, atol=0)
         assert not torch.allclose(starts_of(model, batch), expected)
 
 
 def test_the_teacher_has_no_dropout_and_no_gradient(batch: Batch) -> None:
-    model, distillation = student(), Distillation(DistillSettings(coefficient=1.0))
+    model, distillation = student(), distillation_of(DistillSettings(coefficient=1.0))
     model.train()
-    distillation.start_generation(model)
-    first, second = (distillation.guide([batch], len(batch))[0] for _ in range(2))
+    distillation.start_epoch(model)
+    alone = teacher_view([batch], len(batch))
+    first, second = (distillation.look_ahead(alone)[0] for _ in range(2))
     assert torch.equal(first.logits.start_BL, second.logits.start_BL)
     assert torch.equal(first.logits.end_BL, second.logits.end_BL)
     assert not first.logits.start_BL.requires_grad
     assert model.training  # freezing the copy leaves the student in training
-    distillation.loss(span_logits(model, batch), first).sum().backward()
+    distillation.divergence(span_logits(model, batch), first).sum().backward()
     assert all(weight.grad is not None and weight.requires_grad for weight in model.parameters())
 
 
 def test_a_restored_teacher_is_the_one_that_was_written_not_the_student(batch: Batch) -> None:
-    model, before = student(), Distillation(DistillSettings())
-    before.start_generation(model)
-    written = {name: tensor.clone() for name, tensor in before.teacher_state().items()}
-    (expected,) = before.guide([batch], len(batch))
+    model, before = student(), distillation_of(DistillSettings())
+    before.start_epoch(model)
+    written = {name: tensor.clone() for name, tensor in before.state().items()}
+    (expected,) = before.look_ahead(teacher_view([batch], len(batch)))
     shift(model)
-    after = Distillation(DistillSettings())
-    after.restore_teacher(model, written)
-    (found,) = after.guide([batch], len(batch))
+    after = distillation_of(DistillSettings())
+    after.restore(model, written)
+    (found,) = after.look_ahead(teacher_view([batch], len(batch)))
     assert torch.equal(found.logits.start_BL, expected.logits.start_BL)
     assert torch.equal(found.coefficient, expected.coefficient)
-    assert not any(weight.requires_grad for weight in after._teacher.parameters())
+    assert not list(after.parameters())  # the teacher is no part of what is trained
 
 
 @pytest.mark.parametrize("name", sorted(PRECISIONS))

@@ -37,10 +37,11 @@ from xmrc.learning.job import MODEL, STATE
 from xmrc.learning.loop import Evaluation
 from xmrc.learning.model import load_model, load_tokenizer, logits_and_states
 from xmrc.learning.step import GradientStep, Worker
-from xmrc.learning.terms.contrast import Contrast, info_nce, prefix_sums, span_means
-from xmrc.learning.terms.objective import Objective
+from xmrc.learning.terms import Objective, Student
+from xmrc.learning.terms.contrast import info_nce, span_means
 from xmrc.settings import TrainingSettings
 
+THETA = "objective._trained.span.theta_T"  # what HL learns itself
 ONE_STEP = TrainingSettings(epochs=1, batch_size=9, learning_rate=2e-2, clip=None)
 NO_SKD = JOINT.model_copy(update={"distill": None})
 ARCHITECTURES = sorted(KINDS)
@@ -131,19 +132,20 @@ def test_dropout_is_the_same_at_both_looks(folder: Path) -> None:
 
 def joint_loss_at_once(model: nn.Module, objective: Objective, batches: Sequence[Batch]) -> Tensor:
     """Each micro-batch read once, all graphs kept."""
-    contrast: Contrast = objective.contrast
+    span, contrast = objective.terms["span"], objective.terms["contrast"]
     vectors, facts, losses = [], [], []
     for batch in batches:
         logits, hidden_BLD = logits_and_states(model, batch)
-        sums_BLD = prefix_sums(hidden_BLD)
+        sums_BLD = Student(logits, hidden_BLD).sums_BLD
         anchors = contrast.anchors(sums_BLD, logits, batch)
         vectors.append(span_means(sums_BLD, anchors.start_B3, anchors.end_B3))
         facts.append((batch.question_B, batch.has_answer_B, anchors.has_negative_B))
-        losses.append(objective.parts(logits, batch, None, 9, torch.zeros(()))["loss"])
+        losses.append(span.share(Student(logits), batch, None, 9).loss)
     question_N, answered_N, opposed_N = (torch.cat(each) for each in zip(*facts, strict=True))
     tau = contrast.settings.tau
     loss_N = info_nce(torch.cat(vectors), question_N, answered_N, opposed_N, tau)
-    return sum(losses) + NO_SKD.alpha * loss_N.sum() / answered_N.sum()
+    contrasts = loss_N.sum() / answered_N.sum()
+    return (1 - NO_SKD.alpha) * sum(losses) + NO_SKD.alpha * contrasts
 
 
 # What the objective learns itself
@@ -155,7 +157,7 @@ def test_theta_has_a_rate_of_its_own_and_does_not_decay(folder: Path) -> None:
     candidates = JOINT.candidates.model_copy(update={"learning_rate": 0.007})
     objective = NO_SKD.model_copy(update={"candidates": candidates})
     weights = run_alone(folder, Setting(objective, training, 1.0, windows=9)).weights
-    theta = weights["span_weights.theta_T"].abs()
+    theta = weights[THETA].abs()
     torch.testing.assert_close(theta, torch.full_like(theta, 0.007), rtol=1e-3, atol=0)
 
 
@@ -202,8 +204,8 @@ def test_a_joint_run_that_was_stopped_and_resumed_is_the_same_run(
     ]
     for name, weight in resumed.model.named_parameters():
         assert torch.equal(weight, whole.weights[name]), name
-    theta = resumed.objective.span_weights.theta_T
-    assert torch.equal(theta, whole.weights["span_weights.theta_T"])
+    theta = dict(resumed.objective.named_parameters("objective"))[THETA]
+    assert torch.equal(theta, whole.weights[THETA])
 
 
 def test_a_joint_job_exports_a_reader_without_the_weights_of_its_candidates(
@@ -227,7 +229,7 @@ def test_a_joint_job_exports_a_reader_without_the_weights_of_its_candidates(
     exported = AutoModelForQuestionAnswering.from_pretrained(checkpoint / MODEL)
     assert exported.state_dict().keys() == base.state_dict().keys()
     state = torch.load(checkpoint / STATE, weights_only=True)
-    theta_T = state["objective"]["span_weights"]["theta_T"]
+    theta_T = state["objective"]["span"]["theta_T"]
     assert theta_T.shape == (3,)
     assert theta_T.any()
 

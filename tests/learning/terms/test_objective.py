@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import plain_method
 import pytest
 import torch
+from seen_batches import shares_of
 from span_batches import (
     LookupReader,
     make_batch,
@@ -19,15 +20,15 @@ from torch import Tensor
 
 from xmrc.data.features import Batch
 from xmrc.learning.model import SpanLogits, span_logits
+from xmrc.learning.terms import DistillSettings, Objective, Student
 from xmrc.learning.terms.distillation import DIVERGENCES, PRECISIONS
-from xmrc.learning.terms.objective import Objective
-from xmrc.learning.terms.span_losses import SPAN_LOSSES
-from xmrc.settings import DistillSettings, ObjectiveSettings
+from xmrc.settings import ObjectiveSettings
 
+BUILT_IN = ("ce", "mml", "hard_em", "hl", "none")
 DIVISIONS = [[[0, 1, 2, 3]], [[0, 1], [2, 3]], [[3], [1, 0], [2]], [[2], [3], [1], [0]]]
 COMBINATIONS = [
     (span, kind, coefficient, variant)
-    for span in SPAN_LOSSES
+    for span in BUILT_IN
     for kind in DIVERGENCES
     for coefficient, variant in [(0.3, "first_hit"), *(("map", name) for name in PRECISIONS)]
 ]
@@ -42,13 +43,10 @@ def summed_parts(
     objective: Objective, student: LookupReader, batches: Sequence[Batch], count: int
 ) -> dict[str, Tensor]:
     """The shares of all micro-batches together; gradients gather in the student."""
-    sums: dict[str, Tensor] = {}
-    guidances = objective.look_ahead(batches, count)
-    for batch, guidance in zip(batches, guidances, strict=True):
-        parts = objective.parts(span_logits(student, batch), batch, guidance, count)
-        parts["loss"].backward()
-        sums = {name: sums.get(name, 0) + value.detach() for name, value in parts.items()}
-    return sums
+    students = [Student(span_logits(student, batch)) for batch in batches]
+    sums = shares_of(objective, students, batches, count)
+    sums["loss"].backward()
+    return {name: value.detach() for name, value in sums.items()}
 
 
 def distilling(
@@ -115,7 +113,7 @@ def test_the_sum_is_the_equation_and_divides_into_micro_batches(
 
 
 @pytest.mark.parametrize("variant", sorted(PRECISIONS))
-@pytest.mark.parametrize("span", sorted(SPAN_LOSSES))
+@pytest.mark.parametrize("span", sorted(BUILT_IN))
 def test_filler_rows_and_padding_count_for_nothing(span: str, variant: str) -> None:
     settings, _ = distilling(span, "forward", "map", variant)
     lengths, targets = [7, 10, 4], [(1, 3), (0, 0), (2, 2)]
@@ -141,9 +139,8 @@ def test_without_distillation_there_is_no_teacher_and_no_such_part(
     batch = random_batch(4)
     _, student = readers(batch)
     objective.start_epoch(student)
-    assert objective.look_ahead([batch, batch], 8) == [None, None]
-    assert objective.state() == {}
-    objective.restore(student, {})
+    assert objective.state() == {"span": {}}
+    objective.restore(student, {"span": {}})
     parts = summed_parts(objective, student, [batch], len(batch))
     assert parts.keys() == {"loss", "loss_span"}
     assert parts["loss"].item() == parts["loss_span"].item() > 0

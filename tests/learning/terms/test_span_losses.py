@@ -26,52 +26,50 @@ from torch import Tensor
 
 from xmrc.data.features import Batch
 from xmrc.learning.model import MASKED, SpanLogits
-from xmrc.learning.terms.span_losses import (
-    SHARES,
-    SPAN_LOSSES,
-    SpanWeights,
-    answer_set,
-    span_log_probabilities,
-)
-from xmrc.settings import CandidateSettings, DistillSettings, ObjectiveSettings
+from xmrc.learning.terms import CandidateSettings, DistillSettings, HardLearning, SpanLoss
+from xmrc.learning.terms.span_loss import answer_set, span_log_probabilities
+from xmrc.settings import ObjectiveSettings
+from xmrc.settings.objective import span_losses
 
 ORDER = [2, 0, 3, 1]
-NAMES = sorted(SPAN_LOSSES)
-TRAINED = sorted(set(SPAN_LOSSES) - {"none"})
+BUILT_IN = ("ce", "hard_em", "hl", "mml", "none")
+WEIGHTS = ("slot", "type")
+NAMES = sorted(span_losses())  # those of plugins would be among them
+TRAINED = sorted(set(NAMES) - {"none"})
 SIZE = 8  # spans that were mined
 
 
-def weights_of(kind: str = "slot", size: int = SIZE, floor: float = 0.3) -> SpanWeights:
-    """Weights that have been trained: theta is no longer 0."""
-    settings = CandidateSettings(size=size, weights=kind, gold_floor=floor)
-    weights = SpanWeights(settings).double()
+def span_loss(name: str, kind: str = "slot", size: int = SIZE, floor: float = 0.3) -> SpanLoss:
+    """A loss as trained for a while: what it learns itself is no longer 0."""
+    candidates = CandidateSettings(size=size, weights=kind, gold_floor=floor)
+    objective = ObjectiveSettings(span=name, candidates=candidates, distill=DistillSettings())
+    loss, generator = span_losses()[name](objective, ()).double(), torch.Generator().manual_seed(1)
     with torch.no_grad():
-        weights.theta_T += torch.randn(
-            weights.theta_T.shape, generator=torch.Generator().manual_seed(1)
-        )
-    return weights
+        for parameter in loss.parameters():
+            parameter += torch.randn(parameter.shape, generator=generator)
+    return loss
 
 
-def loss_of(
-    name: str,
-    logits: SpanLogits,
-    batch: Batch,
-    weights: SpanWeights | None = None,
-    size: int = SIZE,
-) -> Tensor:
+def hard_learning(kind: str = "slot", size: int = SIZE, floor: float = 0.3) -> HardLearning:
+    """The loss with weights."""
+    loss = span_loss("hl", kind, size, floor)
+    assert isinstance(loss, HardLearning)
+    return loss
+
+
+def loss_of(loss: str | SpanLoss, logits: SpanLogits, batch: Batch, size: int = SIZE) -> Tensor:
+    loss = span_loss(loss, size=size) if isinstance(loss, str) else loss
     answers = answer_set(batch, size)
-    log_prob_BZ = span_log_probabilities(logits, answers)
-    return SPAN_LOSSES[name](log_prob_BZ, (weights or weights_of(size=size))(answers))
+    return loss.losses(span_log_probabilities(logits, answers), answers)
 
 
-def plain_losses(
-    name: str, logits: SpanLogits, batch: Batch, weights: SpanWeights, kind: str, size: int
-) -> list[float]:
+def plain_losses(name: str, logits: SpanLogits, batch: Batch, kind: str, size: int) -> list[float]:
+    weights = hard_learning(kind, size)
     theta, losses = weights.theta_T.tolist(), []
     mined = candidates_of(batch)
     for window, gold, ranked in zip(rows_of(logits, batch), targets_of(batch), mined, strict=True):
         z = plain_method.answer_set(gold, ranked, size)
-        w = plain_method.span_weights(kind, theta, z, weights.floor)
+        w = plain_method.span_weights(kind, theta, z, weights.candidates.gold_floor)
         losses.append(plain_method.span_loss(name, *window, z, w))
     return losses
 
@@ -79,16 +77,16 @@ def plain_losses(
 # The equations
 
 
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("kind", sorted(SHARES))
+@pytest.mark.parametrize("name", BUILT_IN)
+@pytest.mark.parametrize("kind", WEIGHTS)
 @pytest.mark.parametrize("size", [1, 3, SIZE])
 def test_the_loss_is_the_equation(name: str, kind: str, size: int) -> None:
-    weights = weights_of(kind, size)
+    loss = span_loss(name, kind, size)
     for seed in range(5):
         batch = with_candidates(random_batch(seed), seed, SIZE)
         for logits in (random_logits(batch, seed), equal_logits(batch)):
-            expected = plain_losses(name, logits, batch, weights, kind, size)
-            found_B = loss_of(name, logits, batch, weights, size)
+            expected = plain_losses(name, logits, batch, kind, size)
+            found_B = loss_of(loss, logits, batch, size)
             assert found_B.tolist() == pytest.approx(expected, abs=1e-9)
 
 
@@ -126,10 +124,9 @@ def test_spans_at_the_first_and_last_token_of_the_context() -> None:
     batch = make_batch([4, 4], [(1, 1), (3, 3)])
     batch = with_candidates(batch, 0, SIZE)
     logits = random_logits(batch, 3)
-    weights = weights_of("type")
-    for name in NAMES:
-        expected = plain_losses(name, logits, batch, weights, "type", SIZE)
-        found_B = loss_of(name, logits, batch, weights)
+    for name in BUILT_IN:
+        expected = plain_losses(name, logits, batch, "type", SIZE)
+        found_B = loss_of(span_loss(name, "type"), logits, batch)
         assert found_B.tolist() == pytest.approx(expected, abs=1e-9)
 
 
@@ -157,25 +154,27 @@ def test_a_loss_is_one_finite_number_a_window(name: str) -> None:
         assert bool((loss_B >= 0).all())
 
 
-@pytest.mark.parametrize("kind", sorted(SHARES))
+@pytest.mark.parametrize("kind", WEIGHTS)
 @pytest.mark.parametrize("name", TRAINED)
 def test_its_gradient_is_that_of_finite_differences(name: str, kind: str) -> None:
     batch = with_candidates(random_batch(2), 2, SIZE)
     tokens_BL = batch.attention_mask_BL == 1
-    weights = weights_of(kind)
+    loss = span_loss(name, kind)
+    learned = dict(loss.named_parameters())
 
-    def total(start_BL: Tensor, end_BL: Tensor, theta_T: Tensor) -> Tensor:
+    def total(start_BL: Tensor, end_BL: Tensor, *parameters: Tensor) -> Tensor:
         masked = SpanLogits(
             start_BL.masked_fill(~tokens_BL, MASKED), end_BL.masked_fill(~tokens_BL, MASKED)
         )
         answers = answer_set(batch, SIZE)
-        log_prob_BZ = span_log_probabilities(masked, answers)
-        w_BZ = torch.func.functional_call(weights, {"theta_T": theta_T}, (answers,))
-        return SPAN_LOSSES[name](log_prob_BZ, w_BZ)
+        for parameter, own in zip(parameters, learned, strict=True):
+            delattr(loss, own) if own in loss._parameters else None
+            setattr(loss, own, parameter)
+        return loss.losses(span_log_probabilities(masked, answers), answers)
 
     free = [each.clamp(min=-10).requires_grad_() for each in random_logits(batch, 2)]
-    theta_T = weights.theta_T.detach().clone().requires_grad_()
-    assert torch.autograd.gradcheck(total, (*free, theta_T), eps=1e-6, atol=1e-7)
+    own = [parameter.detach().clone().requires_grad_() for parameter in learned.values()]
+    assert torch.autograd.gradcheck(total, (*free, *own), eps=1e-6, atol=1e-7)
 
 
 @pytest.mark.parametrize("name", TRAINED)
@@ -274,15 +273,21 @@ def test_a_slice_of_z_is_what_a_smaller_mining_gives() -> None:
 # w
 
 
-@pytest.mark.parametrize("kind", sorted(SHARES))
+@pytest.mark.parametrize("kind", WEIGHTS)
 def test_weights_are_a_distribution_over_what_is_present(kind: str) -> None:
     batch = with_candidates(random_batch(7), 7, SIZE)
     answers = answer_set(batch, SIZE)
-    w_BZ = weights_of(kind)(answers)
+    w_BZ = hard_learning(kind).weights(answers)
     assert not w_BZ[~answers.present_BZ].any()
     assert bool((w_BZ[answers.present_BZ] > 0).all())
     assert bool((w_BZ[:, 0] > 0.3).all())
     torch.testing.assert_close(w_BZ.sum(dim=1), torch.ones(4).double(), rtol=0, atol=1e-12)
+
+
+def untrained(**candidates: object) -> HardLearning:
+    """With theta at 0, of four spans."""
+    settings = CandidateSettings(size=4, **candidates)
+    return HardLearning(ObjectiveSettings(span="hl", candidates=settings))
 
 
 def test_weights_before_training_worked_by_hand() -> None:
@@ -290,21 +295,22 @@ def test_weights_before_training_worked_by_hand() -> None:
     batch = mined((2, 3), [(2, 4), (2, 3), (5, 6), (1, 3)])
     answers = answer_set(batch, 4)
     expected = {"slot": [0.625, 0.125, 0.125, 0.125], "type": [2 / 3, 1 / 12, 1 / 6, 1 / 12]}
-    for kind in SHARES:
-        weights = SpanWeights(CandidateSettings(size=4, weights=kind))  # gold_floor 0.5
-        assert weights(answers).tolist() == [pytest.approx(expected[kind], abs=1e-6)]
+    for kind in WEIGHTS:
+        assert untrained(weights=kind).weights(answers).tolist() == [
+            pytest.approx(expected[kind], abs=1e-6)
+        ]
 
 
 def test_a_kind_that_is_absent_leaves_its_share_to_the_others() -> None:
     answers = answer_set(mined((2, 3), [(2, 4), (2, 3), (2, 5), ABSENT]), 4)
-    weights = SpanWeights(CandidateSettings(size=4, weights="type", gold_floor=0.0))
-    assert weights(answers).tolist() == [pytest.approx([0.5, 0.25, 0.25, 0.0], abs=1e-6)]
+    weights_BZ = untrained(weights="type", gold_floor=0.0).weights(answers)
+    assert weights_BZ.tolist() == [pytest.approx([0.5, 0.25, 0.25, 0.0], abs=1e-6)]
 
 
 @pytest.mark.parametrize(("kind", "count"), [("slot", SIZE), ("type", 3)], ids=["slot", "type"])
 def test_the_summary_names_the_weights_and_their_entropy(kind: str, count: int) -> None:
-    weights = weights_of(kind)
-    summary = weights.summary()
+    weights = hard_learning(kind)
+    summary = weights.metrics()
     w = [summary[f"w_{number}"] for number in range(1, count + 1)]
     assert list(summary) == [*(f"w_{number}" for number in range(1, count + 1)), "w_entropy"]
     assert sum(w) == pytest.approx(1)
@@ -316,8 +322,8 @@ def test_the_summary_names_the_weights_and_their_entropy(kind: str, count: int) 
 
 def test_a_floor_of_one_is_cross_entropy_and_theta_stays() -> None:
     batch = with_candidates(random_batch(8), 8, SIZE)
-    logits, weights = random_logits(batch, 8), weights_of(floor=1.0)
-    loss_B = loss_of("hl", logits, batch, weights)
+    logits, weights = random_logits(batch, 8), hard_learning(floor=1.0)
+    loss_B = loss_of(weights, logits, batch)
     assert loss_B.tolist() == pytest.approx(loss_of("ce", logits, batch).tolist(), abs=1e-12)
     loss_B.sum().backward()
     assert not weights.theta_T.grad.any()

@@ -1,8 +1,7 @@
-"""Answer-aware contrastive learning ([HL/AA-CL] eq. 6 to 8). In: hidden states. Out: a loss, pulls.
+"""Answer-aware contrastive learning. In: the encoder's states. Out: a loss of the whole batch.
 
-A question is drawn to its answer, and away from the spans and answers that are none. The loss is
-over all windows of a batch at once; its gradient at each window's vectors (a pull) is taken first,
-so that the encoder runs over one micro-batch at a time (gradient caching, Gao et al. 2021).
+The loss is over all windows of a batch at once. Its gradient at the vectors of each window is taken
+first, so that the encoder runs over one micro-batch at a time (gradient caching, Gao et al. 2021).
 Shapes: B windows of a micro-batch, N of all workers, L tokens, D hidden size, K spans of A; 3 are
 question, answer and hard negative.
 """
@@ -15,12 +14,25 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from xmrc.data.examples import LanguagePair
 from xmrc.data.features import Batch
 from xmrc.learning.distributed import gather_rows, worker_count
 from xmrc.learning.model import SpanLogits
+from xmrc.learning.terms.term import LossShare, Student, Term, WholeBatch, register_term
 from xmrc.scoring.ranking import top_positions
 from xmrc.scoring.spans import best_spans
-from xmrc.settings import ContrastSettings
+from xmrc.settings.fields import Count, Positive, Section
+from xmrc.settings.objective import Need, ObjectiveSettings
+from xmrc.settings.wording import broken
+
+
+class ContrastSettings(Section):
+    """Answer-aware contrastive learning [HL/AA-CL, eq. 6 to 8]; objective.alpha switches it on."""
+
+    tau: Positive = 10.0
+    """Temperature of the cosines."""
+    negatives: Count = 50
+    """Best wrong spans, of which the one most like the answer counts."""
 
 
 class Anchors(NamedTuple):
@@ -31,7 +43,7 @@ class Anchors(NamedTuple):
     has_negative_B: Tensor  # bool; without one its place is that of the first token
 
 
-class Pull(NamedTuple):
+class CachedGradient(NamedTuple):
     """What the loss of the whole batch does to the vectors of one micro-batch."""
 
     gradient_B3D: Tensor
@@ -43,14 +55,8 @@ class Pull(NamedTuple):
         return self.loss_B.sum() + linear - linear.detach()
 
 
-def prefix_sums(hidden_BLD: Tensor) -> Tensor:
-    """Sums of the states before each position, (B, L + 1, D), in float32, or float64 as they."""
-    exact = torch.promote_types(hidden_BLD.dtype, torch.float32)
-    return F.pad(hidden_BLD.to(exact).cumsum(dim=1), (0, 0, 1, 0))
-
-
 def span_means(sums_BLD: Tensor, start_BK: Tensor, end_BK: Tensor) -> Tensor:
-    """The mean state of each span, (B, K, D), from `prefix_sums`; zero for an empty one."""
+    """The mean state of each span, (B, K, D), from `Student.sums_BLD`; zero for an empty one."""
     size = (-1, -1, sums_BLD.shape[2])
     upto_BKD = sums_BLD.gather(1, (end_BK + 1)[:, :, None].expand(size))
     before_BKD = sums_BLD.gather(1, start_BK[:, :, None].expand(size))
@@ -77,11 +83,74 @@ def info_nce(
     return (all_NM.logsumexp(dim=1) - to_answers_NN.diagonal()).masked_fill(~answered_N, 0)
 
 
-class Contrast:
-    """The choice of hard negatives, and the loss over all windows of a batch."""
+@register_term(
+    "contrast",
+    ContrastSettings,
+    default=ContrastSettings(),
+    needs=[Need(("objective.contrast",), "objective.alpha", lambda alpha: alpha > 0, "above 0")],
+)
+class Contrast(Term):
+    """InfoNCE: a question is drawn to its answer, and away from hard negatives and other answers.
 
-    def __init__(self, settings: ContrastSettings) -> None:
-        self.settings = settings
+        A   = the best `negatives` spans of the student as it is, without the gold
+        n_q = the span of A whose mean state has the largest cosine with that of the gold answer
+        L   = - log( exp(cos(q, a) / tau) / sum of exp(cos(q, x) / tau) over x )
+
+    with x the own answer a, the own n_q, and answers and hard negatives of the other windows of the
+    batch but for those of the same question id. Mean over the windows that hold their answer.
+
+    Source: Chen et al. 2022 [HL/AA-CL], eq. 6 to 8. It counts alpha, and the span loss 1 - alpha.
+    Relations: all negatives of a batch are its own, so its size matters, as in SimCSE.
+    Study file: `objective: {alpha: 0.5, contrast: {tau: 10.0, negatives: 50}}`.
+
+    >>> import torch
+    >>> q_a_n = torch.tensor([[[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]])  # one window: cosines 1 and 0
+    >>> one, yes = torch.tensor([7]), torch.tensor([True])
+    >>> info_nce(q_a_n, one, yes, yes, tau=1.0)  # log(1 + 1/e)
+    tensor([0.3133])
+    """
+
+    reads_states = True
+
+    def __init__(self, objective: ObjectiveSettings, pairs: Sequence[LanguagePair] = ()) -> None:
+        super().__init__(objective, pairs)
+        self.settings: ContrastSettings = objective.section("contrast")
+
+    @classmethod
+    def weight_in(cls, objective: ObjectiveSettings) -> float:
+        """Its share, alpha."""
+        return objective.alpha
+
+    @classmethod
+    def check(cls, objective: ObjectiveSettings) -> None:
+        """There must be a contrast to weigh."""
+        if objective.alpha > 0 and objective.section("contrast") is None:
+            raise broken("alpha", "must be 0 where contrast is none", objective.alpha)
+
+    def look_ahead(self, whole: WholeBatch) -> Sequence[tuple[Anchors, CachedGradient]]:
+        """The anchors of each micro-batch, and the gradient of the whole loss at their vectors."""
+        students = [whole.student(number) for number in range(len(whole.batches))]
+        sums = [student.sums_BLD for student in students]
+        with torch.no_grad():
+            anchors = [
+                self.anchors(sums_BLD, student.logits, batch)
+                for sums_BLD, student, batch in zip(sums, students, whole.batches, strict=True)
+            ]
+            vectors = [_vectors(*pair) for pair in zip(sums, anchors, strict=True)]
+        cached = self.gradients(vectors, anchors, whole.batches, whole.window_count)
+        return list(zip(anchors, cached, strict=True))
+
+    def share(
+        self,
+        student: Student,
+        batch: Batch,
+        ahead: tuple[Anchors, CachedGradient],
+        window_count: int,
+    ) -> LossShare:
+        """This micro-batch's share of the loss of the whole batch."""
+        anchors, cached = ahead
+        loss = cached.share(_vectors(student.sums_BLD, anchors))
+        return LossShare(loss, {"loss_contrast": loss})
 
     @torch.no_grad()
     def anchors(self, sums_BLD: Tensor, logits: SpanLogits, batch: Batch) -> Anchors:
@@ -107,13 +176,13 @@ class Contrast:
         start_B3, end_B3 = torch.stack([question_B2, gold_B2, negative_B2], dim=1).unbind(dim=2)
         return Anchors(start_B3, end_B3, present_B1[:, 0])
 
-    def pulls(
+    def gradients(
         self,
         vectors: Sequence[Tensor],
         anchors: Sequence[Anchors],
         batches: Sequence[Batch],
         window_count: int,
-    ) -> list[Pull]:
+    ) -> list[CachedGradient]:
         """What the loss over all `window_count` windows does to this worker's micro-batches.
 
         The loss is the mean over the windows that hold their answer, 0 if there are none.
@@ -131,7 +200,12 @@ class Contrast:
             (gradient_N3D,) = torch.autograd.grad(loss_N.sum() / count, leaf_N3D)
         sizes = [len(batch) for batch in batches]
         parts = (gradient_N3D[mine].split(sizes), (loss_N.detach() / count)[mine].split(sizes))
-        return [Pull(*part) for part in zip(*parts, strict=True)]
+        return [CachedGradient(*part) for part in zip(*parts, strict=True)]
+
+
+def _vectors(sums_BLD: Tensor, anchors: Anchors) -> Tensor:
+    """The mean states of question, answer and hard negative, (B, 3, D)."""
+    return span_means(sums_BLD, anchors.start_B3, anchors.end_B3)
 
 
 def _facts(anchors: Anchors, batch: Batch) -> Tensor:

@@ -1,12 +1,12 @@
-"""Self-distillation in generations ([SKD] eq. 4 to 6). In: student, batch. Out: a KL, its weight.
+"""Self-distillation in generations. In: a student, and what it was. Out: a KL and its weight.
 
-The teacher is a frozen copy of the student: generation 0 is what training starts from, and every
-later epoch starts by copying the student as it then is. Shapes: B windows, L tokens.
+Shapes: B windows, L tokens.
 """
 
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -14,10 +14,19 @@ from torch import Tensor, nn
 from xmrc.data.examples import LanguagePair
 from xmrc.data.features import Batch
 from xmrc.learning.distributed import sum_over_workers
-from xmrc.learning.model import SpanLogits, span_logits
+from xmrc.learning.model import SpanLogits
 from xmrc.learning.pair_means import PairMeans
+from xmrc.learning.terms.term import (
+    LossShare,
+    Student,
+    Term,
+    WholeBatch,
+    mean_share,
+    register_term,
+)
 from xmrc.scoring.ranking import average_precision, first_hit
-from xmrc.settings import DistillSettings
+from xmrc.settings.fields import Coefficient, Count, Positive, Section
+from xmrc.settings.objective import Need, ObjectiveSettings
 
 _Divergence = Callable[[Tensor, Tensor], Tensor]
 
@@ -57,40 +66,105 @@ class Guidance:
     coefficient: Tensor  # c_kl, on the device: of the whole batch, or of each window (B,)
 
 
-class Distillation:
-    """The teacher, its divergence from the student and the coefficient of both.
+class DistillSettings(Section):
+    """Self-distillation in generations [SKD, eq. 4 to 6]."""
 
-    `pairs` are the language pairs of the batches, by their codes there.
+    coefficient: Coefficient = "map"
+    """c_kl: a number, or map, the teacher's mAP@k; 0: no distillation."""
+    variant: Literal["first_hit", "average_precision", "per_example"] = "first_hit"
+    """What the mAP of one window is."""
+    k: Count = 10
+    """Positions of the teacher that are ranked."""
+    delta: Count = 5
+    """Tokens around the target that are relevant."""
+    temperature: Positive = 2.0
+    """Of both softmaxes."""
+    divergence: Literal["forward", "reverse", "symmetric"] = "forward"
+    """KL(teacher, student), KL(student, teacher), or their sum."""
+
+
+_COEFFICIENT = "objective.distill.coefficient"
+
+
+@register_term(
+    "distill",
+    DistillSettings,
+    needs=[
+        Need(
+            ("objective.distill.temperature", "objective.distill.divergence"),
+            _COEFFICIENT,
+            lambda coefficient: coefficient != 0,
+            "above 0, or map",
+        ),
+        Need(
+            tuple(f"objective.distill.{key}" for key in ("variant", "k", "delta")),
+            _COEFFICIENT,
+            lambda coefficient: coefficient == "map",
+            "map",
+        ),
+    ],
+)
+class Distillation(Term):
+    """c_kl T^2 KL(softmax(teacher / T) || softmax(student / T)), the mean of start and end.
+
+    The teacher is a frozen copy of the student: generation 0 is what training starts from, and
+    every later epoch starts by copying the student as it then is. c_kl is a number, or how well the
+    teacher ranks the right positions, its mAP@k: a poor teacher counts little. `first_hit` is 1
+    over the rank of the first right position, `average_precision` eq. 5 as printed; both are means
+    over the batch. `per_example` (ours) weighs each window's KL by its own first hit.
+
+    Source: Carrino et al. 2023 [SKD], eq. 4 to 6; the default variant is what their code computes.
+    Relations: with any span loss; with `span: none` it is all that is trained (table 5).
+    Study file: `objective: {distill: {coefficient: map, variant: first_hit, temperature: 2.0}}`.
+
+    >>> import torch
+    >>> half, sure = torch.tensor([[0.5, 0.5]]).log(), torch.tensor([[0.9, 0.1]]).log()
+    >>> forward = DIVERGENCES["forward"]
+    >>> forward(half, half), forward(sure, half)  # 0.9 log 1.8 + 0.1 log 0.2
+    (tensor([0.]), tensor([0.3681]))
     """
 
-    def __init__(self, settings: DistillSettings, pairs: Sequence[LanguagePair] = ()) -> None:
-        self.settings = settings
+    def __init__(self, objective: ObjectiveSettings, pairs: Sequence[LanguagePair] = ()) -> None:
+        super().__init__(objective, pairs)
+        self.settings: DistillSettings = objective.section("distill")
         self._means = PairMeans(pairs)
-        self._divergence = DIVERGENCES[settings.divergence]
-        self._teacher: nn.Module | None = None
+        self._divergence = DIVERGENCES[self.settings.divergence]
+        self._teachers: tuple[nn.Module, ...] = ()  # one; so it is not trained
 
-    def start_generation(self, student: nn.Module) -> None:
-        """Freeze a copy of `student` (not wrapped) as the teacher of the coming epoch."""
-        self._teacher = copy.deepcopy(student).eval().requires_grad_(False)
+    @classmethod
+    def weight_in(cls, objective: ObjectiveSettings) -> float:
+        """1, where it is on: c_kl is its own weight."""
+        distill: DistillSettings | None = objective.section("distill")
+        return 0.0 if distill is None or distill.coefficient == 0 else 1.0
+
+    def start_epoch(self, reader: nn.Module) -> None:
+        """A generation begins: a frozen copy of the reader becomes the teacher."""
+        self._teachers = (copy.deepcopy(reader).eval().requires_grad_(False),)
 
     @torch.no_grad()
-    def guide(self, batches: Sequence[Batch], window_count: int) -> list[Guidance]:
-        """Run the teacher over this worker's micro-batches of one optimisation batch.
-
-        `window_count`: windows of that batch over all workers, which c_kl is the mean over.
-        """
-        assert self._teacher is not None, "start_generation comes first"
-        logits = [span_logits(self._teacher, batch) for batch in batches]
-        coefficients = self._coefficients(logits, batches, window_count)
+    def look_ahead(self, whole: WholeBatch) -> list[Guidance]:
+        """Run the teacher over this worker's micro-batches: c_kl is a mean over the whole batch."""
+        assert self._teachers, "start_epoch comes first"
+        logits = [whole.read(self._teachers[0], batch) for batch in whole.batches]
+        coefficients = self._coefficients(logits, whole.batches, whole.window_count)
         return [Guidance(*pair) for pair in zip(logits, coefficients, strict=True)]
 
-    def loss(self, student: SpanLogits, guidance: Guidance) -> Tensor:
+    def share(
+        self, student: Student, batch: Batch, ahead: Guidance, window_count: int
+    ) -> LossShare:
+        """The divergence of each window, weighed by c_kl."""
+        kl_B = self.divergence(student.logits, ahead)
+        loss = mean_share(ahead.coefficient * kl_B, batch, window_count)
+        c_kl = mean_share(ahead.coefficient.expand_as(kl_B), batch, window_count)
+        return LossShare(loss, {"loss_kl": mean_share(kl_B, batch, window_count), "c_kl": c_kl})
+
+    def divergence(self, student: SpanLogits, guidance: Guidance) -> Tensor:
         """T^2 KL between teacher and student at temperature T, mean of start and end, (B,)."""
         start_B = self._tempered(guidance.logits.start_BL, student.start_BL)
         end_B = self._tempered(guidance.logits.end_BL, student.end_BL)
         return (start_B + end_B) / 2
 
-    def coefficient_by_pair(self) -> dict[LanguagePair, float]:
+    def metrics_by_pair(self) -> dict[LanguagePair, float]:
         """c_kl of each language pair: its windows' mean of the teacher's mAP@k since last asked.
 
         So also where the coefficient itself is one number for the whole batch, of which this is the
@@ -98,16 +172,15 @@ class Distillation:
         """
         return self._means.read()
 
-    def teacher_state(self) -> dict[str, Tensor]:
+    def state(self) -> dict[str, Any]:
         """The teacher's weights, for a checkpoint in the middle of a generation."""
-        assert self._teacher is not None, "start_generation comes first"
-        return self._teacher.state_dict()
+        assert self._teachers, "start_epoch comes first"
+        return dict(self._teachers[0].state_dict())
 
-    def restore_teacher(self, student: nn.Module, state: dict[str, Tensor]) -> None:
+    def restore(self, reader: nn.Module, state: dict[str, Any]) -> None:
         """Put the teacher back as it was when a checkpoint was written."""
-        self.start_generation(student)
-        assert self._teacher is not None
-        self._teacher.load_state_dict(state)
+        self.start_epoch(reader)
+        self._teachers[0].load_state_dict(state)
 
     def _tempered(self, teacher_BL: Tensor, student_BL: Tensor) -> Tensor:
         temperature = self.settings.temperature
