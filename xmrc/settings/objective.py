@@ -67,7 +67,7 @@ class ObjectiveSettings(Section):
     @model_validator(mode="after")
     def _span_loss_is_known(self) -> Self:
         if self.span not in _span_losses:
-            *names, last = _span_losses
+            *names, last = map(repr, _span_losses)
             raise broken("span", f"must be {', '.join(names)} or {last}", self.span)
         return self
 
