@@ -1,11 +1,16 @@
 """The settings reference. In: the models, as JSON Schema. Out: a page of Markdown, every key of it.
 
-python -m xmrc.settings.reference > docs/settings.md
+    python -m xmrc.settings.reference > docs/settings.md
+
+Plugins that are named behind it show their sections, too.
 """
 
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from xmrc.settings.objective import span_losses
+from xmrc.settings.plugins import load_plugins
 from xmrc.settings.schema import Study
 from xmrc.settings.yaml_text import one_line
 
@@ -32,6 +37,8 @@ _UNBOUNDED = 2**31 - 1  # a limit that is there for the machine's sake is not to
 def reference() -> str:
     """Sections in the order of the file, each with a table of its keys."""
     schema = Study.model_json_schema()
+    objective = schema["$defs"]["ObjectiveSettings"]["properties"]
+    objective["span"]["enum"] = list(span_losses())  # text, as plugins may add to them
     tables = _tables("", schema, schema["$defs"])
     return "\n".join([_INTRODUCTION, *tables])
 
@@ -104,4 +111,5 @@ def _bounds(field: _Schema) -> str:
 
 
 if __name__ == "__main__":
+    load_plugins(sys.argv[1:])
     print(reference(), end="")
