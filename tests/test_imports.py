@@ -40,8 +40,9 @@ ROOMS = {  # where a library, or a part of one, may be imported: folders, files
     "mlflow": ("tracking/",),
     "datasets": ("data/hub.py",),
     "matplotlib": ("pages/",),
+    "jinja2": ("tables.py", "pages/"),
 }
-ABSENT = ("ray", "optuna", "mlflow", "datasets", "matplotlib", "rich")
+ABSENT = ("ray", "optuna", "mlflow", "datasets", "matplotlib", "rich", "jinja2")
 BARE_PROCESS = """
 import importlib, sys
 from importlib.machinery import PathFinder
@@ -136,7 +137,7 @@ def test_a_library_lives_in_its_rooms(library: str) -> None:
 
 def test_data_scoring_and_learning_need_no_library_of_the_search() -> None:
     """All but the worker of Ray Train; as on a machine where these libraries are not installed."""
-    bare = {"errors", "files", "settings", "data", "scoring", "learning"}
+    bare = {"errors", "files", "tables", "settings", "data", "scoring", "learning"}
     names = [module for module in modules() if module != "xmrc" and package_of(module) in bare]
     names.remove("xmrc.learning.worker")
     assert len(names) > 30

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from xmrc import command, tables
+from xmrc import command
 from xmrc.data.cache import Cache
 from xmrc.data.corpora import Corpus, across_languages, load_corpus
 from xmrc.data.leakage import Footprint
@@ -26,10 +26,12 @@ from xmrc.scoring.diagnosis import diagnose, in_words
 from xmrc.scoring.evaluation_files import write_matrix, write_predictions, write_scores
 from xmrc.scoring.gxlt import summarise
 from xmrc.scoring.predictions import ExampleScore, Prediction, score_examples
+from xmrc.scoring.reader_tables import gxlt_table
 from xmrc.scoring.score_tables import TABLES, write_tables
 from xmrc.search.folder import storage_path
 from xmrc.search.progress import say
 from xmrc.settings.load import DATA_ROOT
+from xmrc.tables import as_terminal
 from xmrc.tracking.readers import find_reader
 
 _SCORES, _TABLE, _PICTURE, _PREDICTIONS = (
@@ -164,7 +166,7 @@ def _print(
 def _print_scores(scored: Sequence[ExampleScore], corpus: Corpus, console: Console) -> None:
     scores = summarise(scored)
     for metric, name in (("f1", "F1"), ("em", "EM")):
-        console.print(tables.gxlt_table(scores, metric, title=f"{corpus.name}, {name}"))
+        console.print(as_terminal(gxlt_table(scores, metric, f"{corpus.name}, {name}")))
     for name, value in scores.metrics.items():
         say(console, f"{name:<18} {value:6.2f}")
     for line in in_words(diagnose(scored)):

@@ -23,10 +23,10 @@ from xmrc import command
 from xmrc.data.scored_set import titled
 from xmrc.errors import DataError, ResourceError, SettingsError
 from xmrc.files import check_writable
-from xmrc.pages import differences as difference_tables
 from xmrc.scoring.diagnosis import diagnose, in_words
 from xmrc.scoring.gxlt import summarise
 from xmrc.scoring.predictions import ExampleScore, check_same_examples
+from xmrc.scoring.reader_tables import language_table, macro_table, pair_table
 from xmrc.scoring.score_tables import EXAMPLES, read_examples, read_label
 from xmrc.scoring.statistics import (
     METRICS,
@@ -38,6 +38,7 @@ from xmrc.scoring.statistics import (
 )
 from xmrc.search.folder import CHAMPION, storage_path
 from xmrc.search.progress import say
+from xmrc.tables import as_terminal
 
 _RUN_ID = re.compile(r"[0-9a-f]{32}")
 _WIDE = 120  # columns of a table that goes to a file or a pipe
@@ -83,7 +84,7 @@ def _print_comparison(options: argparse.Namespace, console: Console) -> None:
     for side in sides:
         say(console, f"{side.letter}: {', '.join(side.runs)}")
     say(console, _units(next(iter(comparisons.values()))))
-    console.print(difference_tables.macro_table(first.letter, comparisons))
+    console.print(as_terminal(macro_table(first.letter, comparisons)))
     for letter, comparison in comparisons.items():
         _print_details(comparison, first.letter, letter, console)
     for side in sides:
@@ -231,8 +232,8 @@ def _units(comparison: Comparison) -> str:
 
 def _print_details(comparison: Comparison, first: str, second: str, console: Console) -> None:
     for metric in METRICS:
-        console.print(difference_tables.language_table(comparison, metric, first, second))
-        console.print(difference_tables.pair_table(comparison, metric, first, second))
+        for table in (language_table, pair_table):
+            console.print(as_terminal(table(comparison, metric, first, second)))
     shown = ", ".join(f"{name} p {shown_p(p)}" for name, p in comparison.wilcoxon.items())
     say(console, f"Wilcoxon over the pairs of {first} and {second}, as a description: {shown}")
 

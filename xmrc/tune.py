@@ -2,19 +2,22 @@
 
 import os
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 
 from rich.console import Console
 
-from xmrc import command, tables
+from xmrc import command
+from xmrc.scoring.reader_tables import gxlt_table
 from xmrc.search.plan import print_plan
 from xmrc.search.progress import say, trials_table
 from xmrc.search.rehearsal import rehearsal
+from xmrc.selection.candidate_tables import candidates_table, differences_table
 from xmrc.selection.champion import Champion
-from xmrc.selection.confirmation import candidates_table, differences_table
 from xmrc.settings import DataSettings, load_study
 from xmrc.settings.load import DATA_ROOT
 from xmrc.study import Outcome, run_study
+from xmrc.tables import Table, as_terminal
 from xmrc.tracking.server import without_credentials as shown_uri
 
 _SHOWN = ("gxlt_f1", "gxlt_em", "xlt_f1", "xlt_em")  # of the final sets
@@ -46,19 +49,26 @@ def main() -> None:
 def print_outcome(outcome: Outcome, console: Console) -> None:
     """The trials, the champion's table, one answer of it, and what to do next."""
     champion = outcome.champion
-    console.print(trials_table(outcome.ledger.table, outcome.ledger.metric))
-    if outcome.candidates:
-        console.print(candidates_table(outcome.candidates, outcome.ledger.metric))
-    if len(outcome.candidates) > 1:
-        console.print(differences_table(outcome.candidates, outcome.ledger.metric))
-    title = f"the champion on {outcome.select}, F1"
-    console.print(tables.gxlt_table(champion.reading.scores, title=title))
+    for table in _tables(outcome):
+        console.print(as_terminal(table))
     _print_comparison(outcome, console)
     _print_finals(outcome, console)
     _print_answer(champion, console)
     _print_next(outcome, console)
     for missing in outcome.unwritten:
         say(console, f"not written to MLflow: {missing}")
+
+
+def _tables(outcome: Outcome) -> Iterator[Table]:
+    """The trials, the candidates of a confirmation, the champion's scores."""
+    metric, found = outcome.ledger.metric, outcome.candidates
+    yield trials_table(outcome.ledger.table, metric)
+    if found:
+        yield candidates_table(found, metric)
+    if len(found) > 1:
+        yield differences_table(found, metric)
+    title = f"the champion on {outcome.select}, F1"
+    yield gxlt_table(outcome.champion.reading.scores, title=title)
 
 
 def _print_comparison(outcome: Outcome, console: Console) -> None:
@@ -85,8 +95,8 @@ def _print_finals(outcome: Outcome, console: Console) -> None:
     for final, by_reader in outcome.finals.items():
         title = f"final: {final.title}"
         for metric, name in (("f1", "F1"), ("em", "EM")):
-            table = tables.gxlt_table(by_reader["champion"], metric, f"{title}, {name}")
-            console.print(table)
+            table = gxlt_table(by_reader["champion"], metric, f"{title}, {name}")
+            console.print(as_terminal(table))
         before, after = (by_reader[name].metrics for name in ("base", "champion"))
         for name in (one for one in _SHOWN if one in before):
             gain = after[name] - before[name]

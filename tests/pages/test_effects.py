@@ -2,7 +2,7 @@
 
 from study_folders import COEFFICIENT, NTL, RATE, TRIALS, VARIANT, trial
 
-from xmrc.pages.effects import curve_effects, labels, measures, pair_effects
+from xmrc.pages.effects import curve_effects, measures, pair_effects
 from xmrc.pages.setting_pairs import varied_pairs
 from xmrc.search.ledger import TrialRecord, best_evaluation
 from xmrc.settings import Domain
@@ -23,15 +23,6 @@ def space(**domains):
 
 def every_pair(trials, domains):
     return pair_effects(trials, domains, "gxlt_f1", varied_pairs(trials, domains))
-
-
-def test_names_are_as_short_as_they_can_be():
-    keys = ["base.epochs", "training.epochs", "data.ntl"]
-    assert labels(keys) == {
-        "base.epochs": "base.epochs",
-        "training.epochs": "training.epochs",
-        "data.ntl": "ntl",
-    }
 
 
 def test_what_is_measured_beside_a_metric():

@@ -5,25 +5,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
-from rich.table import Table
 from scipy.stats import ttest_ind
 
 from xmrc.errors import SettingsError
 from xmrc.search.ledger import FAILED, FINISHED, STOPPED, Ledger, TrialRecord
 from xmrc.search.mining import _largest_ntl
+from xmrc.selection.candidate_tables import (
+    candidate_rows,
+    candidates_table,
+    differences_table,
+)
 from xmrc.selection.champion import best_trial, confirmed, description
 from xmrc.selection.confirmation import (
     POINT,
     Points,
-    candidate_row,
-    candidates_table,
-    difference_row,
-    differences_table,
     fresh_seeds,
     keep_median,
 )
-from xmrc.selection.contenders import SEED, Candidate, candidates, differences, distinct
+from xmrc.selection.contenders import SEED, Candidate, candidates, distinct
 from xmrc.settings import Study, load_study
 
 Load = Callable[..., Study]
@@ -117,45 +116,38 @@ def test_the_median_of_an_even_number_is_the_lower_one() -> None:
     assert one.median.number == 2
 
 
-def printed(table: Table) -> str:
-    console = Console(width=120, record=True)
-    console.print(table)
-    return console.export_text()
-
-
 def test_means_deviations_and_intervals_are_shown_and_written() -> None:
     found = candidates(BEST, TRAINED)
-    shown = printed(candidates_table(found, "gxlt_f1"))
-    for text in ("60.00", "1.00", "57.52 to 62.48", "58.00", "10.58", "ntl=1", "xlt_em", "70.00"):
-        assert text in shown  # 60 ± 4.30265 * 1 / sqrt(3)
-    row = candidate_row(found[0], "gxlt_f1")
+    table = candidates_table(found, "gxlt_f1")
+    rows = {(row[0], row[3]): row[4:] for row in table.texts}
+    assert rows["2", "gxlt_f1"] == ["60.00", "1.00", "57.52 to 62.48"]  # 4.30265 / sqrt(3)
+    assert rows["5", "gxlt_f1"][:2] == ["58.00", "10.58"]
+    assert rows["2", "xlt_em"][0] == "70.00"
+    assert table.texts[0][1] == "ntl=1"
+    row = candidate_rows(found, "gxlt_f1").frame.iloc[0]
     assert (row["gxlt_f1_mean"], row["gxlt_f1_sd"], row["gxlt_f1_search"]) == (60.0, 1.0, 63.0)
     assert (row["xlt_em_mean"], row["xlt_em_low"]) == (70.0, pytest.approx(67.515863))
     assert (row["trial"], row["seeds"], row["gxlt_f1_median"]) == (2, 3, 60.0)
 
 
 def test_every_two_candidates_are_compared() -> None:
-    found = candidates(BEST, TRAINED)
+    table = differences_table(candidates(BEST, TRAINED), "gxlt_f1")
     test = ttest_ind([59, 60, 61], [50, 54, 70], equal_var=False)
-    (one,) = differences(found)
     low, high = test.confidence_interval(0.95)
-    assert difference_row(one, "gxlt_f1") == {
-        "trial": "2", "less_trial": "5", "metric": "gxlt_f1", "difference": pytest.approx(2.0),
+    assert table.frame.iloc[0].to_dict() == {
+        "trial": 2, "less_trial": 5, "metric": "gxlt_f1", "difference": pytest.approx(2.0),
         "low": pytest.approx(low), "high": pytest.approx(high),
         "p": pytest.approx(test.pvalue), "p_holm": pytest.approx(test.pvalue),
     }  # fmt: skip
-    shown = printed(differences_table(found, "gxlt_f1"))
-    assert f"{low:+.2f} to {high:+.2f}" in shown
-    assert f"{test.pvalue:.3f}" in shown
+    p = f"{test.pvalue:.3f}"
+    assert table.texts == [["2", "5", "+2.00 ", f"{low:+.2f} to {high:+.2f}", p, p]]
 
 
 def test_one_seed_has_dashes_for_what_it_cannot_say() -> None:
     found = candidates(BEST, [*TRAINED[:3], TRAINED[4]])
-    assert "–" in printed(candidates_table(found, "gxlt_f1"))
-    lines = printed(differences_table(found, "gxlt_f1")).splitlines()
-    cells = next(line for line in lines if "-3.00" in line).split("│")
-    assert [cell.strip() for cell in cells[1:-1]] == ["5", "2", "-3.00", "–", "–", "–"]
-    assert candidate_row(found[1], "gxlt_f1")["gxlt_f1_low"] is None
+    assert candidates_table(found, "gxlt_f1").texts[-1][-2:] == ["–", "–"]
+    assert differences_table(found, "gxlt_f1").texts == [["5", "2", "-3.00 ", "–", "–", "–"]]
+    assert candidate_rows(found, "gxlt_f1").frame["gxlt_f1_low"].isna().to_list() == [False, True]
 
 
 def test_the_registry_says_how_a_version_was_chosen(load: Load) -> None:

@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 
 from xmrc.errors import ResourceError
+from xmrc.tables import Table, frame_of
 from xmrc.tracking import outbox
 from xmrc.tracking.outbox import Outbox
 from xmrc.tracking.tracker import Tracker
@@ -110,7 +111,7 @@ def test_a_real_server_stops_and_comes_back(
         tracker.end_trial("t1", "finished")
         tracker.start_trial("t2", "second", {"ntl": 2})
         tracker.log_evaluation("t2", 1, {"gxlt_f1": 3.0})
-        tracker.log_table([{"trial": "t1"}], "trials.csv")
+        tracker.log_table(Table(frame_of([{"trial": "t1"}])), "trials.csv")
         assert "5 writes wait" in tracker.trouble
         assert "127.0.0.1" in tracker.trouble, "the server that does not answer is named"
         assert len(tracker.close()) == 5

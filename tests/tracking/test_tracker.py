@@ -9,6 +9,7 @@ import pytest
 from mlflow.entities import Run
 
 from xmrc.errors import ResourceError
+from xmrc.tables import Table, frame_of
 from xmrc.tracking.tracker import Tracker
 
 
@@ -76,7 +77,7 @@ def test_files_and_tables_of_a_study(tracker: Tracker, tmp_path: Path) -> None:
     tracker.log_text("first", "settings.yaml")
     tracker.log_text("أول: {a: 1}", "settings.yaml")
     rows = [{"trial": "t1", "cause": 'a "b", c'}, {"trial": "t2", "gxlt_f1": 61.25}]
-    tracker.log_table(rows, "trials.csv")
+    tracker.log_table(Table(frame_of(rows)), "trials.csv")
     assert tracker.close() == []
 
     listed = tracker.client.list_artifacts(tracker.run_id())
@@ -201,6 +202,7 @@ def test_view_names_the_run_or_the_command(tracker: Tracker, uri: str | None) ->
 
 CHATTER = """
 import sys
+from xmrc.tables import Table, frame_of
 from xmrc.tracking.tracker import Tracker
 for uri in (None, None, sys.argv[1]):
     tracker = Tracker.open(uri, "quiet", "quiet")

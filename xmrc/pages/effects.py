@@ -14,6 +14,7 @@ import numpy as np
 
 from xmrc.pages.charts import Axis, Cells, Curve, Panel
 from xmrc.search.ledger import FINISHED, TrialRecord, best_evaluation
+from xmrc.search.progress import short_names
 from xmrc.settings import Domain, Space
 from xmrc.settings.yaml_text import one_line
 
@@ -49,20 +50,6 @@ def measures(metric: str) -> dict[str, str]:
         for name in dict.fromkeys((mean, "xlt"))
         for score, shown in _SCORES.items()
     }
-
-
-def labels(keys: Sequence[str]) -> dict[str, str]:
-    """`temperature` for objective.distill.temperature: the fewest last parts that tell it apart."""
-    parts = {key: key.split(".") for key in keys}
-
-    def shortest(key: str) -> str:
-        for length in range(1, len(parts[key]) + 1):
-            end = parts[key][-length:]
-            if sum(other[-length:] == end for other in parts.values()) == 1:
-                return ".".join(end)
-        return key
-
-    return {key: shortest(key) for key in keys}
 
 
 def curve_effects(records: Sequence[TrialRecord], space: Space, metric: str) -> list[_Effect]:
@@ -116,7 +103,7 @@ def _few(domain: Domain) -> bool:
 
 
 def _axis(key: str, space: Space) -> Axis:
-    domain, label = space[key], labels(list(space))[key]
+    domain, label = space[key], short_names(list(space))[key]
     if is_named(domain):
         return Axis(label, names=tuple(one_line(value) for value in domain.values))
     low, high = min(domain.values), max(domain.values)
@@ -172,7 +159,7 @@ def _curves_by_choice(
         )
         for name in _present(named, trials)
     ]
-    return _Effect((key, by), _axis(key, space), panels, labels(list(space))[by])
+    return _Effect((key, by), _axis(key, space), panels, short_names(list(space))[by])
 
 
 def _mean(trials: Sequence[TrialRecord], name: str, metric: str) -> float:
@@ -224,7 +211,7 @@ def _trend(points: Sequence[tuple[float, float]], domain: Domain) -> list[tuple[
 def _cell_effect(
     trials: Sequence[TrialRecord], pair: tuple[str, str], space: Space, metric: str
 ) -> _CellEffect:
-    named, shown = measures(metric), labels(list(space))
+    named, shown = measures(metric), short_names(list(space))
     columns, rows = (_values(space[key]) for key in pair)
     panels = [
         Cells(

@@ -24,8 +24,8 @@ from optuna.importance import PedAnovaImportanceEvaluator
 from optuna.trial import FixedTrial, FrozenTrial, TrialState
 
 from xmrc.pages.charts import INK, PALE, log_ticks, save_cut, tidy
-from xmrc.pages.effects import labels
 from xmrc.search.ledger import TrialRecord, best_evaluation
+from xmrc.search.progress import short_names
 from xmrc.search.space import SearchSpace
 from xmrc.settings import Space
 
@@ -42,7 +42,7 @@ def rebuild(
     Every trial that has reported counts as complete, stopped early or not, with the `score` (None:
     the metric itself) of the evaluation that is best by `metric`.
     """
-    searched, short = SearchSpace(space), labels(list(space))
+    searched, short = SearchSpace(space), short_names(list(space))
     with _quiet():
         study = optuna.create_study(direction="maximize")
         study.add_trials(

@@ -3,14 +3,13 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from xmrc.pages.effects import labels
 from xmrc.pages.findings import Findings
 from xmrc.pages.html import Cell, Table, difference, number, words
 from xmrc.pages.paper_comparison import ComparedNumber
 from xmrc.scoring.gxlt import summarise
 from xmrc.scoring.predictions import RANKS, ExampleScore, rank_histogram
 from xmrc.search.ledger import FAILED, STOPPED, TrialRecord, best_evaluation
-from xmrc.search.progress import clock, shown_value
+from xmrc.search.progress import clock, short_names, shown_value
 from xmrc.selection.contenders import SEED, Candidate
 from xmrc.settings.expected import BASE_SYSTEM, PRINTED_METRICS
 
@@ -79,7 +78,7 @@ def page_trials_table(findings: Findings) -> Table:
     ranking, records = findings.ranking, list(findings.ledger.trials.values())
     records = ranking + [one for one in records if one not in ranking]
     keys = list(dict.fromkeys(key for one in records for key in one.values))
-    short, again = labels(keys), findings.confirmation
+    short, again = short_names(keys), findings.confirmation
     means = {one.trial.id: one.mean for one in again.candidates} if again else {}
     rows = [
         [

@@ -7,7 +7,7 @@ from typing import Any
 from xmrc.pages import optuna_charts
 from xmrc.pages import page_tables as report_tables
 from xmrc.pages.charts import draw_bars, draw_cells, draw_curves
-from xmrc.pages.effects import curve_effects, labels, measures, pair_effects
+from xmrc.pages.effects import curve_effects, measures, pair_effects
 from xmrc.pages.findings import Findings
 from xmrc.pages.heatmaps import gxlt_difference_heatmap, gxlt_heatmap
 from xmrc.pages.html import PageSection, Picture
@@ -16,6 +16,7 @@ from xmrc.pages.setting_pairs import MOST, SettingPairs, choose_pairs, varied_pa
 from xmrc.pages.training_curves import EPOCHS, curve_panels, weight_panel
 from xmrc.scoring.diagnosis import diagnose, in_words
 from xmrc.scoring.gxlt import summarise
+from xmrc.search.progress import short_names
 from xmrc.settings import to_yaml
 
 _ENOUGH = 50  # trials for an importance that is more than a hint
@@ -90,7 +91,7 @@ def search(findings: Findings, out: Path) -> PageSection:
 def effects(findings: Findings, out: Path) -> PageSection:
     """What each searched setting does, and each two of them."""
     space, metric, ranking = findings.study.space, findings.metric, findings.ranking
-    short, section = labels(list(space)), PageSection("Settings")
+    short, section = short_names(list(space)), PageSection("Settings")
     draw = _Pictures(section, out)
     pairs = _pairs(findings)
     curves, cells, contours = pair_effects(ranking, space, metric, pairs.drawn)
@@ -199,7 +200,7 @@ def study_file(findings: Findings, out: Path) -> PageSection:
 
 def _pairs(findings: Findings) -> SettingPairs:
     """The pairs that are drawn; of many settings it takes their importance to choose."""
-    space, short = findings.study.space, labels(list(findings.study.space))
+    space, short = findings.study.space, short_names(list(findings.study.space))
     pairs = varied_pairs(findings.ranking, space)
     if len(pairs) <= MOST:
         return SettingPairs(pairs, [])
@@ -225,7 +226,7 @@ class _Pictures:
 def _draw_contours(findings: Findings, pairs: Sequence[tuple[str, str]], draw: _Pictures) -> None:
     """Two settings of many values, for the metric as F1 and as EM."""
     space, metric = findings.study.space, findings.metric
-    short, records = labels(list(space)), list(findings.ledger.trials.values())
+    short, records = short_names(list(space)), list(findings.ledger.trials.values())
     named = list(measures(metric).items())[:2]
     for score, shown in named if pairs else []:
         study = optuna_charts.rebuild(records, space, metric, score=score)

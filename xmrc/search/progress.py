@@ -5,14 +5,16 @@ On a terminal the table is redrawn in place; elsewhere (a job's log) each ended 
 
 import atexit
 import time
+from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
+import pandas as pd
 from rich.console import Console, Group
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
 from xmrc.search.ledger import RUNNING, Ledger, TrialRecord
+from xmrc.tables import Column, Table, as_terminal, frame_of
 
 ROWS = 20  # trials in the live table; the best and the running ones
 
@@ -74,7 +76,8 @@ class LiveTable:
         running = [trial for trial in ledger.trials.values() if trial.state == RUNNING]
         best = [trial for trial in ledger.ranking if trial.state != RUNNING]
         shown = (best[: max(0, ROWS - len(running))] + running)[:ROWS]
-        self._live.update(Group(head, trials_table(shown, ledger.metric)), refresh=True)
+        table = as_terminal(trials_table(shown, ledger.metric))
+        self._live.update(Group(head, table), refresh=True)
 
     def close(self) -> None:
         """Take the table off the terminal."""
@@ -107,22 +110,56 @@ def seconds_left(ledger: Ledger, trials: int, at_once: int, now: float) -> float
     return max(0.0, remaining * per_trial / at_once)
 
 
-def trials_table(records: list[TrialRecord], metric: str) -> Table:
-    """A row for each trial, in the given order."""
-    keys = list(dict.fromkeys(key for record in records for key in record.values))
-    table = Table("trial", *[key.rsplit(".", 1)[-1] for key in keys], "state", "epoch", metric)
-    for record in records:
-        values = [shown_value(record.values[key]) if key in record.values else "" for key in keys]
-        epoch = f"{record.history[-1]['epoch']:.3g}" if record.history else ""
-        best = "" if record.best is None else f"{record.best:.1f}"
-        table.add_row(str(record.number), *values, record.state, epoch, best)
-    return table
+def trials_frame(records: Sequence[TrialRecord], metric: str) -> pd.DataFrame:
+    """A row for each trial, in the given order: what was searched, how it went, its best score."""
+    return frame_of(
+        {
+            "trial": record.number,
+            **record.values,
+            "state": record.state,
+            "cause": record.cause,
+            "evaluations": len(record.history),
+            "seconds": round(record.seconds, 1),
+            metric: record.best,
+        }
+        for record in records
+    )
+
+
+def trials_table(records: Sequence[TrialRecord], metric: str) -> Table:
+    """The trials as they are looked at, with the epoch that each has come to."""
+    epochs = [one.history[-1]["epoch"] if one.history else None for one in records]
+    keys = dict.fromkeys(key for record in records for key in record.values)
+    return Table(
+        trials_frame(records, metric).assign(epoch=epochs),
+        [
+            Column("trial"),
+            *(Column(key, name, shown_value, absent="") for key, name in short_names(keys).items()),
+            Column("state"),
+            Column("epoch", show="{:.3g}"),
+            Column(metric, show="{:.1f}"),
+        ],
+    )
+
+
+def short_names(keys: Iterable[str]) -> dict[str, str]:
+    """`temperature` for objective.distill.temperature: the fewest last parts that tell it apart."""
+    parts = {key: key.split(".") for key in keys}
+
+    def shortest(key: str) -> str:
+        for length in range(1, len(parts[key]) + 1):
+            end = parts[key][-length:]
+            if sum(other[-length:] == end for other in parts.values()) == 1:
+                return ".".join(end)
+        return key
+
+    return {key: shortest(key) for key in parts}
 
 
 def shown_values(values: dict[str, Any]) -> str:
     """`ntl=3 temperature=2.1`."""
-    named = ((key.rsplit(".", 1)[-1], shown_value(value)) for key, value in values.items())
-    return " ".join(f"{name}={value}" for name, value in named)
+    names = short_names(values)
+    return " ".join(f"{names[key]}={shown_value(value)}" for key, value in values.items())
 
 
 def shown_value(value: Any) -> str:

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import xmrc
 from xmrc.data.examples import Example
@@ -16,10 +15,12 @@ from xmrc.scoring.predictions import Prediction
 from xmrc.search.corpora import StudyData
 from xmrc.search.folder import CHAMPION, VERSION, StudyFolder
 from xmrc.search.ledger import Ledger, TrialRecord
+from xmrc.search.progress import trials_frame
 from xmrc.search.reading import Reading, publish_files, read_on_cluster, write_reading
 from xmrc.selection.contenders import SEED, Candidate
 from xmrc.selection.promotion import Verdict
 from xmrc.settings import Study
+from xmrc.tables import Table
 from xmrc.tracking.registry import register
 from xmrc.tracking.tracker import Tracker
 
@@ -122,22 +123,9 @@ def register_winner(
 
 def _publish(tracker: Tracker, ledger: Ledger, folder: Path, scores: Scores) -> None:
     """Put the tables beside the study's run in MLflow."""
-    tracker.log_table([_trial_row(record, ledger.metric) for record in ledger.table], "trials.csv")
+    tracker.log_table(Table(trials_frame(ledger.table, ledger.metric)), "trials.csv")
     publish_files(tracker, folder, CHAMPION)
     tracker.log_metrics({f"champion_{name}": value for name, value in scores.metrics.items()})
-
-
-def _trial_row(record: TrialRecord, metric: str) -> dict[str, Any]:
-    """One trial as a row of a table."""
-    return {
-        "trial": record.number,
-        **record.values,
-        "state": record.state,
-        "cause": record.cause,
-        "evaluations": len(record.history),
-        "seconds": round(record.seconds, 1),
-        metric: record.best,
-    }
 
 
 def _shown_answer(reading: Reading) -> _ShownAnswer:

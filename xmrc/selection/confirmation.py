@@ -11,29 +11,23 @@ from random import Random
 from typing import Any
 
 from ray.tune import TuneConfig
-from rich.table import Table
 
 from xmrc.learning.job import TrainingJob
-from xmrc.scoring.seeds import GroupDifference, shown_interval
-from xmrc.scoring.statistics import shown_p
 from xmrc.search.checkpoints import TrialFolders
 from xmrc.search.ledger import Ledger, TrialRecord
 from xmrc.search.observed import publish_tables
-from xmrc.search.progress import shown_values
 from xmrc.search.recorder import CONFIRMATION, Recorder, replay
 from xmrc.search.resources import Fit
 from xmrc.search.run import Run
 from xmrc.search.trials import NoTrialError, ended_ledger
 from xmrc.search.tuner import POINT, by_id, run_tuner
+from xmrc.selection.candidate_tables import candidate_rows, differences_table
 from xmrc.selection.contenders import (
     CONFIRMED,
     SEED,
     Candidate,
     candidates,
-    differences,
     distinct,
-    spreads,
-    without_seed,
 )
 from xmrc.settings import ConfirmSettings, Study
 from xmrc.tracking.tracker import Tracker
@@ -101,63 +95,6 @@ def keep_median(folder: Path, metric: str, winner: Candidate) -> None:
             ledger.discarded(record.id)
 
 
-def candidates_table(found: Sequence[Candidate], metric: str) -> Table:
-    """The scores of each candidate: mean, standard deviation and 95 % interval of the mean."""
-    title = "confirmation: scores over fresh seeds"
-    columns = ("trial", "settings", "seeds", "score", "mean", "sd", "95 % interval")
-    table = Table(*columns, title=title)
-    for one in found:
-        settings = shown_values(without_seed(one.trial.values))
-        named = [str(one.trial.number), settings, str(len(one.seeds))]
-        for score, over in spreads(one, metric).items():
-            spread = "–" if over.deviation is None else f"{over.deviation:.2f}"
-            table.add_row(*named, score, f"{over.mean:.2f}", spread, shown_interval(over.interval))
-            named = ["", "", ""]
-        table.add_section()
-    return table
-
-
-def differences_table(found: Sequence[Candidate], metric: str) -> Table:
-    """Every two candidates by their means of what the search selects by."""
-    caption = "Welch's t-test over seeds, two-sided; * significant after Holm's correction"
-    table = Table(title=f"confirmation: differences of mean {metric}", caption=caption)
-    for column in ("trial", "less trial", "difference", "95 % interval", "p", "p (Holm)"):
-        table.add_column(column, justify="right")
-    for one in differences(found):
-        star = "*" if one.significant else " "
-        p_values = ("–" if p is None else shown_p(p) for p in (one.p, one.p_holm))
-        points = f"{one.difference:+.2f}{star}"
-        table.add_row(
-            one.first, one.second, points, shown_interval(one.interval, "+.2f"), *p_values
-        )
-    return table
-
-
-def candidate_row(one: Candidate, metric: str) -> dict[str, object]:
-    """One candidate as a row of a file."""
-    row = {"trial": one.trial.number, **without_seed(one.trial.values), "seeds": len(one.seeds)}
-    for name, over in spreads(one, metric).items():
-        low, high = over.interval or (None, None)
-        row |= {f"{name}_mean": over.mean, f"{name}_sd": over.deviation}
-        row |= {f"{name}_low": low, f"{name}_high": high}
-    return {**row, f"{metric}_median": one.median.best, f"{metric}_search": one.trial.best}
-
-
-def difference_row(one: GroupDifference, metric: str) -> dict[str, object]:
-    """The difference of two candidates as a row of a file."""
-    low, high = one.interval or (None, None)
-    return {
-        "trial": one.first,
-        "less_trial": one.second,
-        "metric": metric,
-        "difference": one.difference,
-        "low": low,
-        "high": high,
-        "p": one.p,
-        "p_holm": one.p_holm,
-    }
-
-
 def _train(run: Run, job: TrainingJob, points: Points, ledger: Path, fit: Fit) -> None:
     search, count = run.study.search, len(points.listed())
     recorder = Recorder(
@@ -185,10 +122,9 @@ def _train(run: Run, job: TrainingJob, points: Points, ledger: Path, fit: Fit) -
 
 
 def _publish(tracker: Tracker, found: Sequence[Candidate], metric: str) -> None:
-    tracker.log_table([candidate_row(one, metric) for one in found], "confirmation.csv")
-    pairs = [difference_row(one, metric) for one in differences(found)]
-    if pairs:
-        tracker.log_table(pairs, "confirmation_pairs.csv")
+    tracker.log_table(candidate_rows(found, metric), "confirmation.csv")
+    if len(found) > 1:
+        tracker.log_table(differences_table(found, metric), "confirmation_pairs.csv")
     winner = found[0]
     summary = {"mean": winner.mean, "sd": winner.deviation}
     tracker.log_metrics({f"confirmed_{metric}_{name}": value for name, value in summary.items()})

@@ -24,6 +24,7 @@ from xmrc.search.run import Run
 from xmrc.selection.contenders import SEED, Candidate
 from xmrc.selection.decision import Decision, promotion
 from xmrc.settings import PromotionSettings
+from xmrc.tables import Table, frame_of
 from xmrc.tracking.artifacts import fetch_file
 from xmrc.tracking.registry import Version, version_of
 from xmrc.tracking.tracker import Tracker
@@ -104,7 +105,7 @@ def _score_seeds(
         run.tracker.log_artifact(file, PROMOTION)
         found.append(read_scores(file))
         rows.append({"seed": record.values[SEED], **found[-1].metrics})
-    run.tracker.log_table(rows, f"{PROMOTION}/seeds.csv")
+    run.tracker.log_table(Table(frame_of(rows)), f"{PROMOTION}/seeds.csv")
     return found
 
 

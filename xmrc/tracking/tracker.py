@@ -9,11 +9,9 @@ caller keeps the history of every trial and may report it again at any time, aft
 outage: what MLflow has already is not written twice (`runs`).
 """
 
-import csv
-import io
 import shlex
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -21,6 +19,7 @@ from pathlib import Path
 from mlflow import MlflowClient
 
 from xmrc.errors import ResourceError
+from xmrc.tables import Table, as_csv
 from xmrc.tracking.names import numbers, texts
 from xmrc.tracking.outbox import Outbox
 from xmrc.tracking.provenance import provenance
@@ -131,14 +130,9 @@ class Tracker:
             partial(self._runs.update, self._parent, values, step, _now()),
         )
 
-    def log_table(self, rows: Sequence[Mapping[str, object]], file: str) -> None:
-        """Rows as `file` (.csv) of the study, which MLflow's pages show as a table."""
-        text = io.StringIO()
-        columns = list(dict.fromkeys(key for row in rows for key in row))
-        table = csv.DictWriter(text, columns, lineterminator="\n")
-        table.writeheader()
-        table.writerows(rows)
-        self.log_text(text.getvalue(), file)
+    def log_table(self, table: Table, file: str) -> None:
+        """A table as `file` (.csv) of the study, which MLflow's pages show as one."""
+        self.log_text(as_csv(table), file)
 
     def log_text(self, text: str, file: str) -> None:
         """A text as `file` of the study; one of the same name is replaced."""
