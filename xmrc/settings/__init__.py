@@ -15,7 +15,6 @@ from xmrc.settings.schema import (
     Study,
     TrackingSettings,
 )
-from xmrc.settings.searchable import reach
 from xmrc.settings.sections import (
     WINDOW_KEYS,
     BaseSettings,
@@ -24,6 +23,7 @@ from xmrc.settings.sections import (
     RunSettings,
     TrainingSettings,
 )
+from xmrc.settings.space_checks import reach
 from xmrc.settings.values import flat, to_yaml, with_values
 
 __all__ = [

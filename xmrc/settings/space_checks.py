@@ -1,38 +1,79 @@
 """Does the space fit the settings? In: a `Study`. Out: nothing, or an error that names the key.
 
 Every value that a trial may get is tried in the settings here, so that no trial fails on one later.
+Trials of one study are compared on the same questions and start from the same reader, so some keys
+are the study's own; others change nothing unless another key has a certain value.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import reduce
 from itertools import combinations
 from typing import Any
 
 from xmrc.settings.domains import Domain, Space, active_values, dependency_order, is_in
-from xmrc.settings.objective import spans_over_candidates
+from xmrc.settings.objective import Need, needs_of_terms, spans_over_candidates
 from xmrc.settings.schema import Study
-from xmrc.settings.searchable import check_changes, check_not_fixed, reach
 from xmrc.settings.sections import WINDOW_KEYS, RunSettings
-from xmrc.settings.values import BrokenRuleError, refuse_off, refuse_unknown, with_values
-from xmrc.settings.wording import Problem, keys_of, written_value
+from xmrc.settings.values import refuse_off, refuse_unknown, with_values
+from xmrc.settings.wording import BrokenRuleError, Problem, keys_of, written_value
+
+_READ_ONCE = "corpora are read once, for all trials"
+_FIXED = {  # keys, or sections, that are the same for every trial
+    "encoder": "every trial starts from the same encoder",
+    "encoder_config": "every trial starts from the same encoder",
+    "base": "every trial starts from the same base",
+    "start_from_base": "every trial starts from the same reader",
+    "data.root": _READ_ONCE,
+    "data.train": _READ_ONCE,
+    "data.select": "trials are compared on the same questions",
+    "data.limit": _READ_ONCE,
+    "data.scored_limit": _READ_ONCE,
+    "data.strict": _READ_ONCE,
+    "data.allow_overlap": _READ_ONCE,
+}
+
+
+_NEEDS = (
+    Need(
+        ("data.languages", "data.source_language", "data.ntl"),
+        "data.sampling",
+        lambda sampling: sampling == "pairs",
+        "pairs",
+    ),
+    Need(
+        ("data.languages", "data.source_language", "data.sampling"),
+        "data.ntl",
+        lambda ntl: ntl > 0,
+        "above 0",
+    ),
+)
 
 
 def check_space(study: Study) -> None:
     """Raise `BrokenRuleError` where the space, a starting point or `expected` does not fit."""
     for key, domain in study.space.items():
         _check_key(study.settings, key)
-        check_not_fixed(key, domain)
+        _check_not_fixed(key, domain)
     for key, domain in study.space.items():
         _check_conditions(study.space, key, domain)
     _check_order(study.space)
     _check_windows(study)
     for values in _extremes(study):
         _check_values(study, values)
-    check_changes(study)
+    _check_changes(study)
     for number, point in enumerate(study.search.start_from):
         _check_start(study, number, point)
     for name, system in study.expected.items():
         for key in system.where:
             refuse_unknown(tuple(key.split(".")), ("expected", name, "where"))
+
+
+def reach(study: Study, key: str) -> Sequence[Any]:
+    """The values of a settings key that trials can have; the ends, of a range."""
+    own, domain = reduce(getattr, key.split("."), study.settings), study.space.get(key)
+    if domain is None:
+        return [own]
+    return [*domain.values, *([own] if domain.when else [])]
 
 
 def _refuse(path: tuple[str | int, ...], rule: str) -> None:
@@ -45,6 +86,13 @@ def _check_key(settings: RunSettings, key: str) -> None:
     refuse_off(settings.model_dump(mode="json"), path, ("space",))
     if any(other.startswith(f"{key}.") for other in keys_of(RunSettings)):
         _refuse(("space", key), "is a section; search the keys below it")
+
+
+def _check_not_fixed(key: str, domain: Domain) -> None:
+    """All trials must not have the same value of `key`, whatever is drawn."""
+    for fixed, reason in _FIXED.items():
+        if _within(key, fixed):
+            _refuse(("space", key), f"must be left out: {reason}, got {domain}")
 
 
 def _check_conditions(space: Space, key: str, domain: Domain) -> None:
@@ -135,6 +183,36 @@ def _check_values(study: Study, values: Mapping[str, Any]) -> None:
         tried, value = next(iter(values.items()))
         text = f"cannot be {written_value(value)}: {problem}"
         raise BrokenRuleError([Problem(("space", tried), text)]) from error
+
+
+def _check_changes(study: Study) -> None:
+    """A key of the space must change trials, and languages must be among those that are read."""
+    for key, domain in study.space.items():
+        for need in (*needs_of_terms(), *_NEEDS):
+            if any(_within(key, each) for each in need.keys):
+                _check_need(study, key, domain, need)
+    _check_languages(study)
+
+
+def _check_need(study: Study, key: str, domain: Domain, need: Need) -> None:
+    if not any(need.wanted(value) for value in reach(study, need.of)):
+        _refuse(
+            ("space", key), f"changes nothing unless {need.of} can be {need.words}, got {domain}"
+        )
+
+
+def _check_languages(study: Study) -> None:
+    read = study.settings.data.languages
+    for languages in reach(study, "data.languages"):
+        if not set(languages) <= set(read):
+            text = (
+                f"must be among settings.data.languages {written_value(list(read))}, which are read"
+            )
+            _refuse(("space", "data.languages"), f"{text}, got {written_value(list(languages))}")
+
+
+def _within(key: str, section: str) -> bool:
+    return key == section or key.startswith(f"{section}.")
 
 
 def _check_start(study: Study, number: int, point: Mapping[str, Any]) -> None:

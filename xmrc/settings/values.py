@@ -5,23 +5,19 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from xmrc.errors import SettingsError
 from xmrc.settings import yaml_text
 from xmrc.settings.sections import RunSettings
-from xmrc.settings.wording import KeyPath, Problem, dotted, keys_of, problems, summary, unknown
+from xmrc.settings.wording import (
+    BrokenRuleError,
+    KeyPath,
+    Problem,
+    dotted,
+    keys_of,
+    problems,
+    unknown,
+)
 
 _ABOVE = ("settings",)
-
-
-class BrokenRuleError(SettingsError):
-    """A `SettingsError` that still has its parts, for callers that know more about the place."""
-
-    def __init__(self, found: list[Problem]) -> None:
-        super().__init__(found)
-        self.problems = found
-
-    def __str__(self) -> str:
-        return summary(self.problems)
 
 
 def with_values(settings: RunSettings, values: Mapping[str, Any]) -> RunSettings:

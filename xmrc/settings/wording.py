@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError, WrapValidator
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, PydanticCustomError
 
+from xmrc.errors import SettingsError
 from xmrc.settings import yaml_text
 
 KeyPath = tuple[str | int, ...]
@@ -40,6 +41,17 @@ class Problem:
 
     def __str__(self) -> str:
         return f"{dotted(self.path)} {self.rule}".strip()
+
+
+class BrokenRuleError(SettingsError):
+    """A `SettingsError` that still has its parts, for callers that know more about the place."""
+
+    def __init__(self, found: list[Problem]) -> None:
+        super().__init__(found)
+        self.problems = found
+
+    def __str__(self) -> str:
+        return summary(self.problems)
 
 
 def broken(key: str, rule: str, value: Any) -> PydanticCustomError:
