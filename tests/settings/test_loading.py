@@ -92,6 +92,8 @@ def test_a_study_is_frozen_and_travels(study_file):
         ("stride=1", "stride is no known key; did you mean settings.data.stride?"),
         ("settings.warmup=0", "did you mean settings.base.warmup or settings.training.warmup?"),
         ("settings.objective.distill.temprature=2", "did you mean settings.objective.distill.temperature?"),
+        ("serch.trials=3", "serch is no known key; did you mean search?"),
+        ("search.final=[{corpus: demo/test, language: [en]}]", "search.final[0].language is no known key; did you mean search.final[0].languages?"),
         ("zzz=1", "zzz is no known key"),
         # types: nothing is bent
         ("settings.training.epochs=1.0", "settings.training.epochs must be a valid integer, got 1.0"),
@@ -138,12 +140,14 @@ def test_a_study_is_frozen_and_travels(study_file):
         ("name=a/b", "name must be at most 100 letters, digits, '.', '_' or '-', the first a letter or digit, got a/b"),
         ("name=..", "name must be at most 100 letters"),
         ("name=null", "name must be at most 100 letters"),
+        ('name="\\ud800"', "the value is no YAML: a text must be valid Unicode, got '\\ud800' (line 1, column 1)"),
         ("tracking.watch=[a,b,a]", "tracking.watch must name each question id once, got [a, b, a]"),
         ("tracking.register_as='a:b'", "tracking.register_as must be at most 100 letters"),
         ("storage=s3://bucket/runs", "storage must be a folder (which all nodes of a cluster see), got s3://bucket/runs"),
         # several keys at once
         ("search.sampler=grid", "search.start_from must be empty where sampler is grid: every point is tried, got [{"),
         ("promotion.alpha=0.01", "promotion.alpha must be left out where search.confirm is null: nothing is compared, got 0.01"),
+        ("promotion.max_language_drop=2", "promotion.max_language_drop must be left out where search.confirm is null: nothing is compared, got 2.0"),
         ("promotion.on=demo/test", "promotion.on must be left out where search.confirm is null: nothing is compared, got demo/test"),
         ("settings.data.languages=[en, de, en]", "settings.data.languages must name each language once, got [en, de, en]"),
         ("settings.data.source_language=fr", "settings.data.source_language must be one of the languages [en, no, de], got fr"),
