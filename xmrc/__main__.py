@@ -14,7 +14,8 @@ VERBS = {
     "train": "train a study's settings once; nothing is searched",
     "evaluate": "score a reader on a corpus, across languages",
     "answer": "answer questions with a reader",
-    "report": "show a study on one page, or compare readers over the same questions",
+    "compare": "compare readers over the same questions",
+    "report": "show a study on one page",
 }
 
 

@@ -1,6 +1,6 @@
 """An evaluation as tidy tables, one fact a row. In: scores of examples. Out: Parquet and CSV.
 
-examples.parquet  every example, which is what `python -m xmrc.report --compare` reads
+examples.parquet  every example, which is what `python -m xmrc.compare` reads
 pairs.csv         every language pair: the G-XLT table, top k, what its gap is
 languages.csv     every language as that of the questions and of the contexts
 ranks.csv         where the first right answers stand, by question language

@@ -1,4 +1,4 @@
-"""`python -m xmrc.report --compare`: folders, groups of seeds, MLflow runs, and bad input."""
+"""`python -m xmrc.compare`: folders, groups of seeds, MLflow runs, and bad input."""
 
 import os
 import random
@@ -8,7 +8,9 @@ import sys
 import pytest
 from mlflow import MlflowClient
 
-from xmrc import command, report
+from xmrc import command
+from xmrc import compare as compare_command
+from xmrc import tables as tables_of
 from xmrc.scoring.predictions import ExampleScore
 from xmrc.scoring.score_tables import write_tables
 
@@ -36,10 +38,10 @@ def compare(monkeypatch, capsys):
     """Run the command in this process: exit code, what it printed, what it complained of."""
 
     def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["report", "--compare", *arguments])
+        monkeypatch.setattr(sys, "argv", ["compare", *arguments])
         code = 0
         try:
-            command.run(report.main)
+            command.run(compare_command.main)
         except SystemExit as end:
             code = end.code
         printed = capsys.readouterr()
@@ -48,17 +50,26 @@ def compare(monkeypatch, capsys):
     return run
 
 
-def row(out, first):
-    """The cells of the line of a table that begins with `first`."""
-    line = next(line for line in out.splitlines() if first in line)
-    return [cell.strip() for cell in line.strip("│ ").split("│")]
+@pytest.fixture
+def tables(monkeypatch):
+    """The tables that the command prints, the last run's."""
+    shown = []
+
+    def as_terminal(table):
+        if table.title.startswith("against"):
+            shown.clear()
+        shown.append(table)
+        return tables_of.as_terminal(table)
+
+    monkeypatch.setattr(compare_command, "as_terminal", as_terminal)
+    return shown
 
 
 def test_two_folders(tmp_path):
     """As a user runs it, in a process of its own."""
     runs = [write_run(tmp_path / name, mean=mean) for name, mean in (("a", 0.5), ("b", 0.6))]
     done = subprocess.run(
-        [sys.executable, "-m", "xmrc.report", "--compare", *runs],
+        [sys.executable, "-m", "xmrc.compare", *runs],
         capture_output=True,
         text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
@@ -67,16 +78,22 @@ def test_two_folders(tmp_path):
     out = done.stdout
     assert f"A: {runs[0]}\nB: {runs[1]}\n" in out
     assert "the 60 question ids are the unit" in out
-    score, first, run, second, difference, *_, p = row(out, "gxlt_f1")
-    assert (score, run, p) == ("gxlt_f1", "B", "< 0.001")
-    assert float(difference.rstrip("*")) == pytest.approx(float(second) - float(first), abs=0.1)
-    assert float(difference.rstrip("*")) == pytest.approx(9, abs=3)
-    assert {"xlt_f1", "gxlt_em", "xlt_em", "context de", "question en"} <= {
-        cell.strip() for line in out.splitlines() for cell in line.split("│")
-    }
+    for shown in ("xlt_f1", "gxlt_em", "xlt_em", "context de", "question en", "against A"):
+        assert shown in out
     assert "significant after Holm's correction: 4 of 4 pairs" in " ".join(out.split())
     assert "Wilcoxon over the pairs of A and B, as a description: f1 p" in out
     assert "A, recall-limited in" in out
+
+
+def test_the_second_of_two_is_nine_points_better(tmp_path, compare, tables):
+    runs = [write_run(tmp_path / name, mean=mean) for name, mean in (("a", 0.5), ("b", 0.6))]
+    assert compare(*runs)[0] == 0
+    assert [table.title for table in tables] == ["against A", *["B less A"] * 4]
+    row = tables[0].frame.iloc[0]
+    assert (row["score"], row["run"]) == ("gxlt_f1", "B")
+    assert row["difference"] == pytest.approx(row["second"] - row["first"])
+    assert row["difference"] == pytest.approx(9, abs=3)
+    assert row["p_holm"] < 0.001
 
 
 def test_several_runs_are_compared_with_the_first(tmp_path, compare):
@@ -98,14 +115,14 @@ def test_runs_say_how_their_scores_overlap_with_training(tmp_path, compare):
     assert out.startswith(f"A: {one} (shared paragraphs)\nB: {other}\n")
 
 
-def test_groups_of_seeds(tmp_path, compare):
+def test_groups_of_seeds(tmp_path, compare, tables):
     first = [write_run(tmp_path / f"a{seed}", seed=seed) for seed in range(3)]
     second = [write_run(tmp_path / f"b{seed}", mean=0.55, seed=seed) for seed in range(4)]
     code, out, _ = compare(",".join(first), ",".join(second))
     assert code == 0
     assert f"A: {', '.join(first)}" in out
     assert "the seeds are the unit" in out
-    assert float(row(out, "gxlt_f1")[4].rstrip("*")) == pytest.approx(5, abs=2)
+    assert tables[0].frame["difference"][0] == pytest.approx(5, abs=2)
 
 
 def test_the_folder_of_a_study_has_its_champions(tmp_path, compare):
@@ -130,14 +147,15 @@ def mlflow_runs(tmp_path, monkeypatch):
     return uri, full, empty
 
 
-def test_runs_in_mlflow(tmp_path, compare, mlflow_runs):
+def test_runs_in_mlflow(tmp_path, compare, tables, mlflow_runs):
     uri, full, empty = mlflow_runs
     folder = write_run(tmp_path / "a")
+    compare(folder, str(tmp_path / "champion"))
+    expected = tables[0].texts
     code, out, _ = compare(folder, full, "--tracking-uri", uri)
     assert code == 0
     assert f"B: {full}" in out
-    expected = compare(folder, str(tmp_path / "champion"))[1]
-    assert row(out, "gxlt_f1") == row(expected, "gxlt_f1")
+    assert tables[0].texts == expected
     assert compare(folder, full, "--storage", str(tmp_path))[1] == out
 
     code, _, problem = compare(folder, empty, "--tracking-uri", uri)
@@ -150,7 +168,7 @@ def test_runs_in_mlflow(tmp_path, compare, mlflow_runs):
     assert problem == f"error: run {'0' * 32}: no such run at {uri}\n"
 
 
-def test_registered_models(tmp_path, compare, mlflow_runs):
+def test_registered_models(tmp_path, compare, tables, mlflow_runs):
     """The version is of a trial's run, and the evaluation lies beside that of its study."""
     uri, full, empty = mlflow_runs
     client = MlflowClient(uri)
@@ -161,12 +179,13 @@ def test_registered_models(tmp_path, compare, mlflow_runs):
         client.create_model_version("gxlt", trial.artifact_uri, trial.run_id)
     client.set_registered_model_alias("gxlt", "champion", "1")
     folder, options = write_run(tmp_path / "a"), ("--tracking-uri", uri)
-    expected = row(compare(folder, str(tmp_path / "champion"))[1], "gxlt_f1")
+    compare(folder, str(tmp_path / "champion"))
+    expected = tables[0].texts
     for name in ("models:/gxlt@champion", "models:/gxlt/1"):
         code, out, _ = compare(folder, name, *options)
         assert code == 0
         assert f"B: {name}" in out
-        assert row(out, "gxlt_f1") == expected
+        assert tables[0].texts == expected
 
     without = f"run {empty} at {uri}: must have the file champion/examples.parquet"
     for name, message in (
@@ -200,7 +219,7 @@ def test_bad_input_is_one_line_with_exit_code_2(tmp_path, compare, monkeypatch):
     one = [write_run(tmp_path / f"one{n}", ids=1, seed=n) for n in range(2)]
     (tmp_path / "empty").mkdir()
     for arguments, message in (
-        ([good], "--compare: must name 2 to 26 runs, got 1"),
+        ([good], "RUN: must name 2 to 26 runs, got 1"),
         ([good, same], "must name each run once"),
         ([good, "nowhere"], "models:/NAME/VERSION; nowhere is none of them"),
         ([good, "models:/x"], "models:/x: must be models:/NAME@ALIAS or models:/NAME/VERSION"),
