@@ -24,7 +24,6 @@ from xmrc.settings.plugins import is_file, load_plugins
 from xmrc.settings.schema import Study
 from xmrc.settings.sections import RunSettings
 from xmrc.settings.space_checks import check_space
-from xmrc.settings.values import with_values
 from xmrc.settings.wording import BrokenRuleError, Problem, problems, summary, written_value
 
 _BUILT_IN = ("demo", "scratch")  # encoders, whatever folders there are
@@ -164,12 +163,14 @@ def _with_plugins(
 def _resolved(settings: RunSettings, environment: Mapping[str, str]) -> RunSettings:
     """`settings` with absolute folders, as Ray moves trials into folders of their own."""
     root = settings.data.root or environment.get(DATA_ROOT) or None
-    values: dict[str, Any] = {"data.root": str(_absolute(root)) if root else None}
+    whole = {"root": _absolute(root) if root else None}
+    values: dict[str, Any] = {"data": settings.data.model_copy(update=whole)}
     if settings.encoder not in _BUILT_IN and Path(settings.encoder).is_dir():
         values["encoder"] = str(_absolute(settings.encoder))
     if settings.base and settings.base.model and Path(settings.base.model).is_dir():
-        values["base.model"] = str(_absolute(settings.base.model))
-    return with_values(settings, values)
+        whole_model = {"model": str(_absolute(settings.base.model))}
+        values["base"] = settings.base.model_copy(update=whole_model)
+    return settings.model_copy(update=values)
 
 
 def _absolute(folder: str | Path) -> Path:
