@@ -85,8 +85,11 @@ class ObjectiveSettings(Section):
         return self
 
     def section(self, name: str) -> Any:
-        """The settings of a term, or what span losses share; None where it is off."""
-        return getattr(self, name)
+        """The settings of a term, or what span losses share; None where it is off.
+
+        So is what was registered after this objective was made.
+        """
+        return getattr(self, name, None)
 
     @property
     def needs_candidates(self) -> bool:

@@ -5,8 +5,20 @@ Importing this package registers every term that xmrc has.
 
 # ruff: noqa: I001 - the order is that in which settings and errors name them
 
-from xmrc.learning.terms.term import LossShare, Student, Term, WholeBatch, register_term
-from xmrc.learning.terms.span_loss import CandidateSettings, SpanLoss, register_span_loss
+from xmrc.learning.terms.term import (
+    LossShare,
+    Student,
+    Term,
+    WholeBatch,
+    mean_share,
+    register_term,
+)
+from xmrc.learning.terms.span_loss import (
+    AnswerSet,
+    CandidateSettings,
+    SpanLoss,
+    register_span_loss,
+)
 from xmrc.learning.terms.cross_entropy import CrossEntropy
 from xmrc.learning.terms.marginal_likelihood import MarginalLikelihood
 from xmrc.learning.terms.hard_em import HardEM
@@ -17,6 +29,7 @@ from xmrc.learning.terms.distillation import Distillation, DistillSettings
 from xmrc.learning.terms.objective import Objective
 
 __all__ = [
+    "AnswerSet",
     "CandidateSettings",
     "Contrast",
     "ContrastSettings",
@@ -33,6 +46,7 @@ __all__ = [
     "Student",
     "Term",
     "WholeBatch",
+    "mean_share",
     "register_span_loss",
     "register_term",
 ]

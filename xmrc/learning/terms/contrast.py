@@ -14,7 +14,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from xmrc.data.examples import LanguagePair
 from xmrc.data.features import Batch
 from xmrc.learning.distributed import gather_rows, worker_count
 from xmrc.learning.model import SpanLogits
@@ -111,10 +110,7 @@ class Contrast(Term):
     """
 
     reads_states = True
-
-    def __init__(self, objective: ObjectiveSettings, pairs: Sequence[LanguagePair] = ()) -> None:
-        super().__init__(objective, pairs)
-        self.settings: ContrastSettings = objective.section("contrast")
+    settings: ContrastSettings
 
     @classmethod
     def weight_in(cls, objective: ObjectiveSettings) -> float:

@@ -124,9 +124,10 @@ class Distillation(Term):
     (tensor([0.]), tensor([0.3681]))
     """
 
+    settings: DistillSettings
+
     def __init__(self, objective: ObjectiveSettings, pairs: Sequence[LanguagePair] = ()) -> None:
         super().__init__(objective, pairs)
-        self.settings: DistillSettings = objective.section("distill")
         self._means = PairMeans(pairs)
         self._divergence = DIVERGENCES[self.settings.divergence]
         self._teachers: tuple[nn.Module, ...] = ()  # one; so it is not trained

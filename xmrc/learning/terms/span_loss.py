@@ -128,6 +128,7 @@ def register_span_loss(
     def register(loss: _SpanLoss) -> _SpanLoss:
         add_span_loss(name, loss)
         if section is not None:
+            loss.section = name
             need = Need((f"objective.{name}",), _SPAN, lambda span: span == name, name)
             add_section(name, section, section(), [need])
         return loss

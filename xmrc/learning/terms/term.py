@@ -70,15 +70,22 @@ class Term(nn.Module):
     language pairs of the batches, by their codes there. All workers call all methods together.
     """
 
+    section: ClassVar[str] = ""  # below `objective`, as it was registered; empty for none
     reads_states: ClassVar[bool] = False  # whether it needs the encoder's last hidden states
+    settings: Any  # what stands in its section
 
     def __init__(self, objective: ObjectiveSettings, pairs: Sequence[LanguagePair] = ()) -> None:
         super().__init__()
+        self.settings = objective.section(self.section) if self.section else None
 
     @classmethod
     def weight_in(cls, objective: ObjectiveSettings) -> float:
-        """What it counts in the objective; a term of weight 0 is not there at all."""
-        return 1.0
+        """What it counts in the objective; a term of weight 0 is not there at all.
+
+        Unless a term says otherwise: `weight` in its section, else 1; 0 where the section is null.
+        """
+        settings = objective.section(cls.section)
+        return 0.0 if settings is None else float(getattr(settings, "weight", 1.0))
 
     @classmethod
     def check(cls, objective: ObjectiveSettings) -> None:
@@ -146,6 +153,7 @@ def register_term(
     """
 
     def register(term: _Term) -> _Term:
+        term.section = name
         add_term(name, term)
         add_section(name, optional(section), default, needs)
         return term
