@@ -33,6 +33,7 @@ from xmrc.learning.model import best_device, load_model, load_tokenizer, on_devi
 from xmrc.learning.reader import ReadingJob, predictions_from, read_share
 from xmrc.learning.step import Worker
 from xmrc.scoring.gxlt import score
+from xmrc.scoring.predictions import PAIR
 from xmrc.search.corpora import StudyData, study_corpora
 from xmrc.search.prepare import base_job, prepare, trial_job
 from xmrc.settings import Study, load_study
@@ -186,7 +187,8 @@ def read(bench: Bench, model: str, scored: ScoredSet) -> dict[str, float]:
         threads=1,
     )
     scores = score(examples, predictions_from(job, examples, [read_share(job, 0, 1)]))
-    return {**scores.metrics, **{f"f1 {name}": pair.f1 for name, pair in scores.pairs.items()}}
+    f1 = scores.pairs.set_index(PAIR)["f1"].to_dict()
+    return {**scores.metrics, **{f"f1 {'-'.join(pair)}": value for pair, value in f1.items()}}
 
 
 def say(text: str) -> None:

@@ -2,8 +2,10 @@
 
 import json
 
-from xmrc.scoring.predictions import ExampleScore
-from xmrc.scoring.score_tables import write_tables
+from gxlt_scores import scored_row
+
+from xmrc.scoring.evaluation_files import write_tables
+from xmrc.scoring.predictions import scored_frame
 
 STUDY = """
 name: small
@@ -69,9 +71,9 @@ TRIALS = [
 
 
 def example(question, context, *, f1, rank=1, name="q1"):
-    """An example that has been scored; `f1` 0 to 1."""
-    em = float(rank == 1)
-    return ExampleScore(name, question, context, f1, em, f1, em, rank, 2, 1)
+    """An example that has been scored; `f1` 0 to 1, in the frame 0 to 100."""
+    em = 100.0 * (rank == 1)
+    return scored_row(name, f"{question}-{context}", 100 * f1, em, rank=rank, windows=1)
 
 
 START = [
@@ -127,10 +129,10 @@ def study_folder(
         (folder / "state.json").write_text(json.dumps(dict(state)))
     for name, examples in (("start", start), ("champion", champion)):
         if examples:
-            write_tables(folder / name, examples)
+            write_tables(folder / name, scored_frame(examples))
     for corpus, readings in dict(finals).items():
         for name, examples in readings.items():
-            write_tables(folder / "final" / corpus / name, examples)
+            write_tables(folder / "final" / corpus / name, scored_frame(examples))
     if finals:
         labels = dict.fromkeys(finals, "shared paragraphs")
         (folder / "final" / "labels.json").write_text(json.dumps(labels))

@@ -16,16 +16,17 @@ from operator import itemgetter
 from pathlib import Path
 from string import ascii_uppercase
 
+import pandas as pd
 from rich.console import Console
 
 from xmrc import command
 from xmrc.data.scored_set import titled
 from xmrc.errors import DataError, ResourceError, SettingsError
-from xmrc.scoring.diagnosis import diagnose, in_words
+from xmrc.scoring.evaluation_files import EXAMPLES, read_examples, read_label
 from xmrc.scoring.gxlt import summarise
-from xmrc.scoring.predictions import ExampleScore, check_same_examples
+from xmrc.scoring.predictions import check_same_examples
 from xmrc.scoring.reader_tables import language_table, macro_table, pair_table
-from xmrc.scoring.score_tables import EXAMPLES, read_examples, read_label
+from xmrc.scoring.score_tables import diagnose, in_words
 from xmrc.scoring.statistics import (
     METRICS,
     RESAMPLES,
@@ -47,7 +48,7 @@ class _Side:
     """One thing that is compared: a run, or the seeds of a setting, by a letter."""
 
     letter: str
-    runs: dict[str, list[ExampleScore]]  # as the user named them, with the label of their scores
+    runs: dict[str, pd.DataFrame]  # as the user named them, with the label of their scores
 
 
 def main() -> None:
@@ -121,7 +122,7 @@ def _check_compared(compared: Sequence[Sequence[str]]) -> None:
         )
 
 
-_Run = tuple[str, list[ExampleScore]]  # its name, with the label of its scores; the scores
+_Run = tuple[str, pd.DataFrame]  # its name, with the label of its scores; the scores
 
 
 def _read(name: str, options: argparse.Namespace) -> _Run:
@@ -205,8 +206,7 @@ def _print_details(comparison: Comparison, first: str, second: str, console: Con
 
 
 def _print_gaps(side: _Side, console: Console) -> None:
-    every = [one for run in side.runs.values() for one in run]
-    for line in in_words(diagnose(every)):
+    for line in in_words(diagnose(pd.concat(side.runs.values()))):
         say(console, f"{side.letter}, {line}")
 
 

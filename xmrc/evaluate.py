@@ -1,7 +1,7 @@
 """`python -m xmrc.evaluate`: score a reader. In: a reader, a corpus. Out: the G-XLT table, files.
 
 --out holds scores.json, matrix.csv, matrix.png, predictions.jsonl and the tidy tables of
-`scoring.tidy`; of a blind set, which cannot be scored, predictions.jsonl alone.
+`scoring.evaluation_files`; of a blind set, which cannot be scored, predictions.jsonl alone.
 """
 
 import argparse
@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 from rich.console import Console
 
 from xmrc import command
@@ -22,12 +23,17 @@ from xmrc.errors import ResourceError, SettingsError
 from xmrc.files import check_writable, replacing_folder
 from xmrc.learning.reader import Reader
 from xmrc.pages.heatmaps import gxlt_heatmap
-from xmrc.scoring.diagnosis import diagnose, in_words
-from xmrc.scoring.evaluation_files import write_matrix, write_predictions, write_scores
+from xmrc.scoring.evaluation_files import (
+    TABLES,
+    write_matrix,
+    write_predictions,
+    write_scores,
+    write_tables,
+)
 from xmrc.scoring.gxlt import summarise
-from xmrc.scoring.predictions import ExampleScore, Prediction, score_examples
+from xmrc.scoring.predictions import Prediction, score_examples
 from xmrc.scoring.reader_tables import gxlt_table
-from xmrc.scoring.score_tables import TABLES, write_tables
+from xmrc.scoring.score_tables import diagnose, in_words
 from xmrc.search.folder import storage_path
 from xmrc.search.progress import say
 from xmrc.settings.load import DATA_ROOT
@@ -57,7 +63,7 @@ def main() -> None:
     began = time.monotonic()
     predictions = _predict(reader, corpus, Cache(storage / "cache"), options.workers)
     seconds = time.monotonic() - began
-    scored = score_examples(corpus.examples, predictions) if corpus.answered else []
+    scored = score_examples(corpus.examples, predictions) if corpus.answered else None
     if options.out is not None:  # before anything is printed: a pipe may be closed
         title = f"{options.model}: {corpus.name}, F1"
         _write(options.out, predictions, scored, title=title, label=label)
@@ -149,13 +155,11 @@ def _size(corpus: Corpus) -> str:
     return f"{corpus.name}: {len(corpus.examples)} examples of {ids} question ids{left_out}"
 
 
-def _print(
-    corpus: Corpus, scored: Sequence[ExampleScore], seconds: float, out: Path | None
-) -> None:
+def _print(corpus: Corpus, scored: pd.DataFrame | None, seconds: float, out: Path | None) -> None:
     console = Console()
     console = console if console.is_terminal else Console(width=_WIDE)
     say(console, f"{_size(corpus)} read in {seconds:.1f} s")
-    if scored:
+    if scored is not None:
         _print_scores(scored, corpus, console)
     else:
         say(console, f"not scored: {_blindness(corpus)}")
@@ -163,7 +167,7 @@ def _print(
         say(console, f"written to {out}")
 
 
-def _print_scores(scored: Sequence[ExampleScore], corpus: Corpus, console: Console) -> None:
+def _print_scores(scored: pd.DataFrame, corpus: Corpus, console: Console) -> None:
     scores = summarise(scored)
     for metric, name in (("f1", "F1"), ("em", "EM")):
         console.print(as_terminal(gxlt_table(scores, metric, f"{corpus.name}, {name}")))
@@ -176,14 +180,14 @@ def _print_scores(scored: Sequence[ExampleScore], corpus: Corpus, console: Conso
 def _write(
     folder: Path,
     predictions: Sequence[Prediction],
-    scored: Sequence[ExampleScore],
+    scored: pd.DataFrame | None,
     *,
     title: str,
     label: str,
 ) -> None:
     with replacing_folder(folder, FILES) as partial:
         write_predictions(partial / _PREDICTIONS, predictions)
-        if scored:
+        if scored is not None:
             scores = summarise(scored)
             write_scores(partial / _SCORES, scores)
             write_matrix(partial / _TABLE, scores)

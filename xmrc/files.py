@@ -12,8 +12,12 @@ import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from xmrc.errors import ResourceError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SIZES = "sizes.json"  # bytes of every other file
 
@@ -85,6 +89,14 @@ def write_text(path: Path, text: str) -> None:
     """Write a text; a reader sees the old one or the new one, whole."""
     with replacing(path) as partial:
         partial.write_text(text, encoding="utf-8")
+
+
+def write_csv(path: Path, frame: "pd.DataFrame") -> None:
+    """Write a frame without its index; NaN is empty, a lone surrogate its escape."""
+    with replacing(path) as partial:
+        frame.to_csv(
+            partial, index=False, lineterminator="\n", encoding="utf-8", errors="backslashreplace"
+        )
 
 
 def seal(folder: Path) -> None:

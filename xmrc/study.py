@@ -14,7 +14,8 @@ from xmrc.data.cache import Cache
 from xmrc.errors import ResourceError
 from xmrc.learning.job import TrainingJob
 from xmrc.pages.page import draw_champion, draw_final_sets, write_report
-from xmrc.scoring.gxlt import Scores
+from xmrc.scoring.gxlt import GxltScores
+from xmrc.scoring.predictions import PAIR
 from xmrc.search.base import check_given_base, find_start
 from xmrc.search.cluster import check_shared, ray_cluster
 from xmrc.search.corpora import StudyData, study_corpora
@@ -54,7 +55,7 @@ class Outcome:
     study: Study
     folder: Path
     ledger: Ledger
-    start: Scores  # of what the trials start from, on the selection set
+    start: GxltScores  # of what the trials start from, on the selection set
     select: str  # its name, and how it overlaps with training
     candidates: list[Candidate]  # of the confirmation, best first; empty without one
     champion: Champion
@@ -168,7 +169,7 @@ def _choose(
     return found, confirmed(found, ledger.metric), verdict
 
 
-def _draw(run: Run, champion: Champion, start: Scores, finals: FinalScores) -> None:
+def _draw(run: Run, champion: Champion, start: GxltScores, finals: FinalScores) -> None:
     """The G-XLT pictures of champion and final sets, in the folder and beside the run in MLflow."""
     folder, title = run.folder.path, f"{run.study.name}: {run.folder.state()[SELECT]}"
     pictures = draw_champion(champion.folder, title, champion.reading.scores, start)
@@ -177,11 +178,11 @@ def _draw(run: Run, champion: Champion, start: Scores, finals: FinalScores) -> N
         run.tracker.log_artifact(picture, picture.parent.relative_to(folder).as_posix())
 
 
-def _shown_scores(scores: Scores, study: Study) -> str:
+def _shown_scores(scores: GxltScores, study: Study) -> str:
     """`F1 in en 95.1, gxlt_f1 45.1, xlt_f1 60.2`, as far as there are such pairs."""
     source = study.settings.data.source_language
-    same = scores.pairs.get(f"{source}-{source}")
-    shown = [] if same is None else [f"F1 in {source} {same.f1:.1f}"]
+    f1 = scores.pairs.set_index(PAIR)["f1"].get((source, source))
+    shown = [] if f1 is None else [f"F1 in {source} {f1:.1f}"]
     names = ("gxlt_f1", "gxlt_em", "xlt_f1", "xlt_em")
     shown += [f"{name} {scores.metrics[name]:.1f}" for name in names if name in scores.metrics]
     return ", ".join(shown)

@@ -6,13 +6,14 @@ import subprocess
 import sys
 
 import pytest
+from gxlt_scores import scored_row
 from mlflow import MlflowClient
 
 from xmrc import command
 from xmrc import compare as compare_command
 from xmrc import tables as tables_of
-from xmrc.scoring.predictions import ExampleScore
-from xmrc.scoring.score_tables import write_tables
+from xmrc.scoring.evaluation_files import write_tables
+from xmrc.scoring.predictions import scored_frame
 
 
 def write_run(folder, *, mean=0.5, seed=0, ids=60, languages=("en", "de"), label=""):
@@ -26,10 +27,9 @@ def write_run(folder, *, mean=0.5, seed=0, ids=60, languages=("en", "de"), label
                 f1 = min(max(mean + hard + chance.gauss(0, 0.1), 0.0), 1.0)
                 right = float(f1 > 0.5)
                 rank = 1 if right else 2 if f1 > 0.4 else None
-                scores.append(
-                    ExampleScore(f"q{number}", question, context, f1, right, f1, right, rank, 2, 1)
-                )
-    write_tables(folder, scores, label)
+                pair, scored = f"{question}-{context}", (100 * f1, 100 * right)
+                scores.append(scored_row(f"q{number}", pair, *scored, rank=rank, windows=1))
+    write_tables(folder, scored_frame(scores), label)
     return str(folder)
 
 

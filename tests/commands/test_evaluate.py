@@ -23,8 +23,8 @@ from xmrc import evaluate
 from xmrc.data.demo.corpus import demo_examples
 from xmrc.data.examples import Example
 from xmrc.data.leakage import Footprint
+from xmrc.scoring.evaluation_files import EXAMPLES, read_label
 from xmrc.scoring.metrics import exact_match, f1
-from xmrc.scoring.score_tables import EXAMPLES, read_label
 
 PLAIN_FILES = {"scores.json", "matrix.csv", "matrix.png", "predictions.jsonl"}
 FILLER = "the river crosses the city and the old bridge of the harbour . " * 30

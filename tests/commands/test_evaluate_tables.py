@@ -8,9 +8,8 @@ from checkpoints import tiny_checkpoint
 
 from xmrc import evaluate
 from xmrc.data.corpora import across_languages, load_corpus
-from xmrc.scoring.evaluation_files import read_scores
+from xmrc.scoring.evaluation_files import TABLES, read_examples, read_scores
 from xmrc.scoring.gxlt import summarise
-from xmrc.scoring.score_tables import TABLES, read_examples
 
 
 def test_an_evaluation_has_its_tables_and_a_diagnosis(
@@ -27,7 +26,8 @@ def test_an_evaluation_has_its_tables_and_a_diagnosis(
     scored = read_examples(out / "examples.parquet")
     corpus = load_corpus("demo/dev", root=None, languages=["en", "es"], limit=3)
     assert len(scored) == len(across_languages(corpus).examples) == 12
-    assert all(one.windows is not None and one.windows >= 1 for one in scored)
+    assert (scored["windows"] >= 1).all()
+    assert scored["windows"].notna().all()
     again, kept = summarise(scored).metrics, read_scores(out / "scores.json").metrics
     assert again == pytest.approx(dict(kept))
     printed = capsys.readouterr().out

@@ -6,16 +6,16 @@ import sys
 
 import matplotlib
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.image import imread
 
 from xmrc.errors import ResourceError
 from xmrc.pages.heatmaps import gxlt_difference_heatmap, gxlt_heatmap
-from xmrc.scoring.gxlt import Matrix
 
 
-def matrix(values):
-    return Matrix(("en", "de"), ("en", "de"), values)
+def matrix(values, questions=("en", "de"), contexts=("en", "de")):
+    return pd.DataFrame(values, list(questions), list(contexts), dtype=float)
 
 
 def pixels_of(path, colours, level):
@@ -65,7 +65,7 @@ def test_every_table_can_be_drawn(tmp_path, values):
 
 
 def test_difference_of_corpora_with_other_languages(tmp_path):
-    german = Matrix(("de",), ("de", "zh"), [[10.0, 20.0]])
+    german = matrix([[10.0, 20.0]], ["de"], ["de", "zh"])
     path = tmp_path / "change.png"
     gxlt_difference_heatmap(path, matrix([[1.0, 2.0], [3.0, 20.0]]), german, title="change")
     gain_rows, _ = pixels_of(path, "RdBu", 1.0)
@@ -88,8 +88,8 @@ def test_a_figure_that_cannot_be_written_is_refused(tmp_path):
 def test_no_display_is_asked_for(tmp_path):
     script = (
         "import sys; from pathlib import Path; from xmrc.pages.heatmaps import gxlt_heatmap\n"
-        "from xmrc.scoring.gxlt import Matrix\n"
-        "gxlt_heatmap(Path(sys.argv[1]), Matrix(('en',), ('en',), [[50.0]]), title='x')\n"
+        "from pandas import DataFrame\n"
+        "gxlt_heatmap(Path(sys.argv[1]), DataFrame({'en': [50.0]}, ['en']), title='x')\n"
         "assert 'matplotlib.pyplot' not in sys.modules"
     )
     environment = {**os.environ, "MPLBACKEND": "tkagg", "DISPLAY": ""}

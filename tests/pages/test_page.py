@@ -7,6 +7,7 @@ import subprocess
 from html import unescape
 
 import pytest
+from gxlt_scores import scored_row
 from study_folders import CONFIRM, CONFIRMING, STUDY, TRIALS, study_folder, trial
 
 from xmrc.data.scored_set import ScoredSet
@@ -14,7 +15,7 @@ from xmrc.errors import DataError, ResourceError, SettingsError
 from xmrc.pages.findings import find_run
 from xmrc.pages.page import draw_champion, draw_final_sets, write_report
 from xmrc.scoring.gxlt import summarise
-from xmrc.scoring.predictions import ExampleScore
+from xmrc.scoring.predictions import scored_frame
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
 needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="needs chromium on the PATH")
@@ -160,7 +161,7 @@ def test_which_run_is_meant(tmp_path):
 
 
 def test_champion_and_final_sets_have_pictures_beside_their_scores(tmp_path):
-    before, after = (summarise([scored(f1)]) for f1 in (0.25, 0.75))
+    before, after = (summarise(scored_frame([scored_row("q", "en-de", f1)])) for f1 in (25.0, 75.0))
     final = ScoredSet("mlqa/test", label="shared paragraphs")
     drawn = draw_champion(tmp_path / "champion", "small: demo/dev", after, before)
     drawn += draw_final_sets(tmp_path, "small", {final: {"base": before, "champion": after}})
@@ -172,7 +173,3 @@ def test_champion_and_final_sets_have_pictures_beside_their_scores(tmp_path):
     ]
     assert all(one.stat().st_size > 5000 for one in drawn)
     assert len({one.read_bytes() for one in drawn}) == 4
-
-
-def scored(f1):
-    return ExampleScore("q", "en", "de", f1, 0.0, f1, 0.0, None, 2, None)

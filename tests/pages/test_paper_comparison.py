@@ -17,6 +17,7 @@ from study_folders import (
 from xmrc.pages.findings import read_findings
 from xmrc.pages.page_tables import beside_tables
 from xmrc.pages.paper_comparison import compare_with_paper, scores_by_language, systems
+from xmrc.scoring.predictions import scored_frame
 
 EXPECTED = f"""
 expected:
@@ -136,9 +137,9 @@ def test_without_readings_the_ledger_is_what_there_is(tmp_path):
 
 
 def test_scores_by_language():
-    scores = scores_by_language(CHAMPION)
+    scores, start = (scores_by_language(scored_frame(rows)) for rows in (CHAMPION, START))
     assert scores["gxlt_em", "en"] == 50  # of two questions about English texts
     assert scores["gxlt_squad_f1", "de"] == pytest.approx(45)
     assert scores["topk_em_3", "mean"] == 100
-    assert scores_by_language(START)["topk_em_3", "de"] == 100
-    assert scores_by_language(START)["topk_em_1", "de"] == 0
+    assert start["topk_em_3", "de"] == 100
+    assert start["topk_em_1", "de"] == 0

@@ -1,40 +1,41 @@
 """Gaps worked by hand."""
 
 import pytest
+from gxlt_scores import scored_row
 
-from xmrc.scoring.diagnosis import diagnose, in_words
-from xmrc.scoring.predictions import ExampleScore
+from xmrc.scoring.predictions import scored_frame
+from xmrc.scoring.score_tables import diagnose, in_words
 
 
-def scored(pair, ranks):
-    question, context = pair.split("-")
-    return [
-        ExampleScore(f"q{k}", question, context, 0, float(rank == 1), 0, 0, rank, 1, None)
-        for k, rank in enumerate(ranks)
-    ]
+def scored(ranks):
+    """Examples by language pair, of which only the ranks count."""
+    return scored_frame(
+        scored_row(f"q{k}", pair, rank=rank)
+        for pair, these in ranks.items()
+        for k, rank in enumerate(these)
+    )
 
 
 def test_a_gap_is_what_most_wrong_answers_lack():
-    gaps = diagnose(
-        scored("en-de", [1, 1, 1, 1, 1, 1, None, None, None, 2])
-        + scored("en-zh", [None, 5, 20, 1])
-        + scored("de-de", [1, 1])
-        + scored("de-en", [1, 3, None, 1])  # as many of each
-    )
-    assert [(gap.question_language, gap.context_language, gap.n) for gap in gaps] == [
-        ("en", "de", 10),
-        ("en", "zh", 4),
-        ("de", "de", 2),
-        ("de", "en", 4),
+    ranks = {
+        "en-de": [1, 1, 1, 1, 1, 1, None, None, None, 2],
+        "en-zh": [None, 5, 20, 1],
+        "de-de": [1, 1],
+        "de-en": [1, 3, None, 1],  # as many of each
+    }
+    gaps = diagnose(scored(ranks))
+    assert list(gaps.itertuples(index=False, name=None)) == [
+        ("en", "de", 10, 60, 10, 30, "recall-limited"),
+        ("en", "zh", 4, 25, 50, 25, "ranking-limited"),
+        ("de", "de", 2, 100, 0, 0, "no gap"),
+        ("de", "en", 4, 50, 25, 25, "ranking-limited"),
     ]
-    shares = [(gap.first, gap.behind, gap.absent) for gap in gaps]
-    assert shares == [(60, 10, 30), (25, 50, 25), (100, 0, 0), (50, 25, 25)]
-    kinds = ["recall-limited", "ranking-limited", "no gap", "ranking-limited"]
-    assert [gap.kind for gap in gaps] == kinds
+    shares = ["n", "first", "behind", "absent"]
+    assert list(gaps) == ["question_language", "context_language", *shares, "gap"]
 
 
 def test_in_words():
-    gaps = diagnose(scored("en-de", [1, None]) + scored("en-zh", [2]) + scored("en-en", [1]))
+    gaps = diagnose(scored({"en-de": [1, None], "en-zh": [2], "en-en": [1]}))
     recall, ranking, solved = in_words(gaps)
     assert recall.startswith("recall-limited in 1 of 3 language pairs: ")
     assert recall.endswith("; most in en-de (50 % absent)")
@@ -49,10 +50,11 @@ def test_in_words():
 @pytest.mark.parametrize(("pairs", "more"), [(5, ""), (8, " and 3 more")])
 def test_the_widest_gaps_are_named(pairs, more):
     languages = ["ar", "de", "es", "hi", "vi", "zh", "en", "ko"][:pairs]
-    scores = []
-    for number, language in enumerate(languages):
-        scores += scored(f"en-{language}", [None] * (number + 1) + [1] * 9)
-    (line,) = in_words(diagnose(scores))
+    ranks = {
+        f"en-{language}": [None] * (number + 1) + [1] * 9
+        for number, language in enumerate(languages)
+    }
+    (line,) = in_words(diagnose(scored(ranks)))
     named = [f"en-{language}" for language in languages[::-1][:5]]
     assert [word for word in line.split() if word.startswith("en-")] == named
     assert line.endswith(")" + more)

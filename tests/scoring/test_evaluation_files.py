@@ -4,23 +4,17 @@ import csv
 import json
 
 import pytest
+from gxlt_scores import gxlt_scores
 
 from xmrc.errors import DataError, ResourceError
 from xmrc.files import check_writable, replacing, replacing_folder
 from xmrc.scoring.evaluation_files import read_scores, write_matrix, write_predictions, write_scores
-from xmrc.scoring.gxlt import PairScore, Scores
 from xmrc.scoring.predictions import Prediction
 from xmrc.scoring.spans import AnswerSpan
 
-SCORES = Scores(
-    question_languages=("en", "de"),
-    context_languages=("en", "de"),
-    pairs={
-        "en-en": PairScore(80.0, 60.0, 5),
-        "en-de": PairScore(1 / 3, 0.0, 3),
-        "de-de": PairScore(70.0, 50.0, 2),
-    },
-    metrics={"gxlt_f1": 50 + 1 / 9, "xlt_em": 55.0},
+SCORES = gxlt_scores(
+    {"en-en": (80.0, 60.0, 5), "en-de": (1 / 3, 0.0, 3), "de-de": (70.0, 50.0, 2)},
+    {"gxlt_f1": 50 + 1 / 9, "xlt_em": 55.0},
 )
 
 
@@ -38,7 +32,9 @@ def test_scores_read_back(tmp_path):
 
 def test_scores_come_back_as_they_were(tmp_path):
     write_scores(tmp_path / "scores.json", SCORES)
-    assert read_scores(tmp_path / "scores.json") == SCORES
+    found = read_scores(tmp_path / "scores.json")
+    assert found.metrics == SCORES.metrics
+    assert found.pairs.to_dict("list") == SCORES.pairs.to_dict("list")
 
 
 @pytest.mark.parametrize(

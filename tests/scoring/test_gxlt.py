@@ -5,14 +5,17 @@ from collections import defaultdict
 from dataclasses import replace
 from statistics import fmean
 
+import pandas as pd
 import pytest
+from gxlt_scores import column_of
 
 from xmrc.data.corpora import load_corpus
 from xmrc.data.examples import Answer, Example
 from xmrc.errors import DataError
-from xmrc.scoring.gxlt import Prediction, score, score_examples, summarise
+from xmrc.scoring.gxlt import score, summarise, with_means
 from xmrc.scoring.metrics import exact_match, f1, squad_em, squad_f1
-from xmrc.scoring.predictions import rank_histogram, right_rank
+from xmrc.scoring.predictions import COLUMNS, Prediction, right_rank, score_examples
+from xmrc.scoring.score_tables import rank_histogram
 from xmrc.scoring.spans import AnswerSpan
 
 
@@ -47,16 +50,12 @@ PREDICTIONS = [
 def test_metrics_worked_by_hand():
     scores = score(EXAMPLES, PREDICTIONS)
     pairs_f1 = {"en-en": 250 / 3, "en-de": 100, "de-en": 0, "de-de": 0}
-    assert {name: pair.f1 for name, pair in scores.pairs.items()} == pytest.approx(pairs_f1)
-    assert {name: pair.em for name, pair in scores.pairs.items()} == pytest.approx(
+    assert column_of(scores, "f1") == pytest.approx(pairs_f1)
+    assert column_of(scores, "em") == pytest.approx(
         {"en-en": 50, "en-de": 100, "de-en": 0, "de-de": 0}
     )
-    assert {name: pair.n for name, pair in scores.pairs.items()} == {
-        "en-en": 2,
-        "en-de": 1,
-        "de-en": 1,
-        "de-de": 1,
-    }
+    assert column_of(scores, "squad_f1") == pytest.approx({**pairs_f1, "en-de": 50})
+    assert column_of(scores, "n") == {"en-en": 2, "en-de": 1, "de-en": 1, "de-de": 1}
     assert scores.metrics == pytest.approx(
         {
             "gxlt_f1": (250 / 3 + 100) / 4,
@@ -81,21 +80,43 @@ def test_metrics_worked_by_hand():
 
 def test_matrix_has_questions_as_rows():
     scores = score(EXAMPLES, PREDICTIONS)
-    rows, columns, values = scores.matrix("f1")
-    assert (rows, columns) == (("en", "de"), ("en", "de"))
-    assert values[0] == pytest.approx([250 / 3, 100])
-    assert values[1] == [0, 0]
-    assert scores.matrix("em").values == [[50, 100], [0, 0]]
+    matrix = scores.matrix("f1")
+    assert (list(matrix.index), list(matrix)) == (["en", "de"], ["en", "de"])
+    assert matrix.loc["en"].tolist() == pytest.approx([250 / 3, 100])
+    assert matrix.loc["de"].tolist() == [0, 0]
+    assert scores.matrix("em").to_numpy().tolist() == [[50, 100], [0, 0]]
 
 
-def test_pairs_that_are_not_there_are_none():
+def test_pairs_that_are_not_there_are_nan_and_in_no_mean():
     examples = [example("en-de", "x"), example("de-zh", "x"), example("de-en", "x")]
-    rows, columns, values = score(
+    matrix = score(
         examples, [prediction("en-de", "x"), prediction("de-zh", "y"), prediction("de-en", "x")]
     ).matrix("em")
-    assert rows == ("en", "de")
-    assert columns == ("en", "de", "zh")  # those of the rows first, in their order
-    assert values == [[None, 100, None], [100, None, 0]]
+    assert list(matrix.index) == ["en", "de"]
+    assert list(matrix) == ["en", "de", "zh"]  # those of the rows first, in their order
+    nan = float("nan")
+    assert matrix.to_numpy().tolist() == [
+        pytest.approx([nan, 100, nan], nan_ok=True),
+        pytest.approx([100, nan, 0], nan_ok=True),
+    ]
+    means = with_means(matrix)
+    assert means["mean"].tolist() == pytest.approx([100, 50, 200 / 3])
+    assert means.loc["mean"].tolist() == pytest.approx([100, 100, 0, 200 / 3])
+    absent = with_means(matrix.loc[["en"]])
+    assert absent["en"].isna().all()
+    assert absent.loc["mean", "mean"] == 100
+
+
+def test_a_frame_has_a_row_for_each_example_in_their_order():
+    scored = score_examples(EXAMPLES, PREDICTIONS[::-1])
+    assert dict(scored.dtypes.astype(str)) == COLUMNS
+    assert scored["id"].tolist() == ["q1", "q2", "q1", "q1", "q1"]
+    assert scored["context_language"].tolist() == ["en", "en", "de", "en", "de"]
+    assert scored["f1"].tolist() == pytest.approx([200 / 3, 100, 100, 0, 0])
+    assert scored["em"].tolist() == [0, 100, 100, 0, 0]
+    assert scored["squad_f1"].tolist() == pytest.approx([200 / 3, 100, 50, 0, 0])
+    assert scored["squad_em"].tolist() == [0, 100, 0, 0, 0]
+    assert scored["right_rank"].fillna(0).tolist() == [2, 1, 1, 0, 4]
 
 
 def test_metrics_without_pairs_are_left_out():
@@ -109,7 +130,9 @@ def test_metrics_without_pairs_are_left_out():
 
 def test_rank_histogram_by_question_language():
     histogram = rank_histogram(score_examples(EXAMPLES, PREDICTIONS))
-    assert histogram == {"en": [2, 1, *[0] * 8], "de": [0, 0, 0, 1, *[0] * 6]}
+    assert list(histogram) == list(range(1, 11))
+    assert list(histogram.index) == ["en", "de"]
+    assert histogram.to_numpy().tolist() == [[2, 1, *[0] * 8], [0, 0, 0, 1, *[0] * 6]]
 
 
 def test_right_rank_counts_distinct_texts():
@@ -122,7 +145,7 @@ def test_right_rank_counts_distinct_texts():
 def test_a_rank_after_the_tenth_is_in_no_histogram_and_no_top_k():
     texts = [f"w{i}" for i in range(1, 12)]
     scores = score_examples([example("en-en", "w11")], [prediction("en-en", *texts)])
-    assert rank_histogram(scores) == {"en": [0] * 10}
+    assert rank_histogram(scores).loc["en"].tolist() == [0] * 10
     assert summarise(scores).metrics["topk_em_10"] == 0
 
 
@@ -133,8 +156,9 @@ def test_length_of_the_first_gold_in_the_tokens_of_f1():
         replace(prediction("en-zh", "y"), windows=3),
     ]
     scores = score_examples(examples, predictions)
-    assert [one.answer_length for one in scores] == [2, 3]
-    assert [one.windows for one in scores] == [None, 3]
+    assert scores["answer_length"].tolist() == [2, 3]
+    assert scores["windows"].isna().tolist() == [True, False]
+    assert scores["windows"][1] == 3
 
 
 def test_an_empty_answer_is_right_where_the_gold_is_an_article():
@@ -157,7 +181,8 @@ def test_no_result_depends_on_the_order():
     shuffled = generator.sample(examples, len(examples))
     again = score(shuffled, generator.sample(predictions, len(predictions)))
     assert again.metrics == expected.metrics  # to the last bit
-    assert dict(again.pairs) == dict(expected.pairs)
+    for name in ("n", "f1", "em", "squad_f1", "squad_em"):
+        assert column_of(again, name) == column_of(expected, name)
 
 
 def random_case(generator):
@@ -218,8 +243,7 @@ def test_means_equal_loops():
 
 def test_scores_of_shards_together_are_those_of_the_whole():
     examples, predictions = random_case(random.Random(2))
-    shards = [score_examples(examples[i::3], predictions[i::3]) for i in range(3)]
-    together = [one for shard in shards for one in shard]
+    together = pd.concat([score_examples(examples[i::3], predictions[i::3]) for i in range(3)])
     assert summarise(together).metrics == score(examples, predictions).metrics
 
 
@@ -257,7 +281,7 @@ def test_real_golds_score_100_but_for_answers_of_articles_alone(real_data):
         for one in examples
     ]
     scores = score(examples, predictions)
-    assert len(examples) == sum(pair.n for pair in scores.pairs.values()) == 15_747
+    assert len(examples) == scores.pairs["n"].sum() == 15_747
     assert len(scores.pairs) == 49
     assert {name: value for name, value in scores.metrics.items() if "em" in name} == {
         name: 100.0 for name in scores.metrics if "em" in name

@@ -2,20 +2,14 @@
 
 import math
 
-from xmrc.scoring.gxlt import PairScore, Scores
+from gxlt_scores import gxlt_scores
+
 from xmrc.scoring.reader_tables import gxlt_table, language_table, macro_table, pair_table
 from xmrc.scoring.statistics import Comparison, Difference
 
 SIGNIFICANT = "* significant after Holm's correction"
-SCORES = Scores(
-    ("en", "de"),
-    ("en", "de"),
-    {
-        "en-en": PairScore(80.04, 60.0, 5),
-        "en-de": PairScore(40.0, 20.0, 3),
-        "de-de": PairScore(70.0, 50.0, 2),
-    },
-    {},
+SCORES = gxlt_scores(
+    {"en-en": (80.04, 60.0, 5), "en-de": (40.0, 20.0, 3), "de-de": (70.0, 50.0, 2)}
 )
 
 

@@ -4,22 +4,22 @@ from statistics import fmean
 
 import numpy as np
 import pytest
+from gxlt_scores import column_of, gxlt_scores, scored_row
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
 from xmrc.errors import DataError
-from xmrc.scoring.gxlt import PairScore, Scores, summarise
-from xmrc.scoring.predictions import ExampleScore
+from xmrc.scoring.gxlt import summarise, with_means
+from xmrc.scoring.predictions import scored_frame
 from xmrc.scoring.statistics import compare_examples, compare_seeds, holm
 
 SLOW_RESAMPLES = 4_000
 
 
-def scored(id, pair, f1, em=None, length=2):
-    question, context = pair.split("-")
-    em = float(f1 == 1) if em is None else em
-    return ExampleScore(id, question, context, f1, em, f1, em, None, length, None)
+def scored(id, pair, f1):
+    """The row of an example; `f1` is 0 to 1, in the frame 0 to 100."""
+    return scored_row(id, pair, 100 * f1, 100.0 * (f1 == 1))
 
 
 def random_runs(seed, *, ids=40, gain=0.05, share=0.7, languages=("en", "de", "zh")):
@@ -35,19 +35,17 @@ def random_runs(seed, *, ids=40, gain=0.05, share=0.7, languages=("en", "de", "z
                     pair = f"{question}-{context}"
                     first.append(scored(f"q{number}", pair, float(f1[0])))
                     second.append(scored(f"q{number}", pair, float(f1[1])))
-    return first, second
+    return scored_frame(first), scored_frame(second)
 
 
 def slow_bootstrap(first, second, metric, keep, *, resamples, seed):
     """The interval of the macro mean's difference: ids drawn one by one, means taken anew."""
-    kept = [
-        (one.id, (one.question_language, one.context_language), 100 * (b - a))
-        for one, a, b in (
-            (one, getattr(one, metric), getattr(other, metric))
-            for one, other in zip(first, second, strict=True)
-        )
-        if keep(one.question_language, one.context_language)
+    both = zip(first.to_dict("records"), second.to_dict("records"), strict=True)
+    changes = [
+        (one["id"], one["question_language"], one["context_language"], other[metric] - one[metric])
+        for one, other in both
     ]
+    kept = [(id, pair, change) for id, *pair, change in changes if keep(*pair)]
     by_id = {}
     for id, pair, change in kept:
         by_id.setdefault(id, []).append((pair, change))
@@ -56,7 +54,7 @@ def slow_bootstrap(first, second, metric, keep, *, resamples, seed):
         changes = {}
         for row in generator.integers(0, len(ids), len(ids)):
             for pair, change in by_id[ids[row]]:
-                changes.setdefault(pair, []).append(change)
+                changes.setdefault(tuple(pair), []).append(change)
         means.append(fmean(fmean(values) for values in changes.values()))
     return np.percentile(means, [2.5, 97.5])
 
@@ -92,30 +90,22 @@ def test_means_and_differences_are_those_of_the_gxlt_table():
             assert one.first == pytest.approx(before.metrics[f"{scope}_{metric}"])
             assert one.second == pytest.approx(after.metrics[f"{scope}_{metric}"])
             assert one.difference == pytest.approx(one.second - one.first)
-        matrix = after.matrix(metric)
-        rows = dict(zip(matrix.question_languages, matrix.row_means, strict=True))
-        columns = dict(zip(matrix.context_languages, matrix.column_means, strict=True))
+        means = with_means(after.matrix(metric))
+        rows = means["mean"].drop("mean").to_dict()
+        columns = means.loc["mean"].drop("mean").to_dict()
         for scope, expected in (("question", rows), ("context", columns)):
             found = {one.name: one.second for one in comparison.of(scope, metric)}
             assert found == pytest.approx(expected)
         cells = {one.name: one.second for one in comparison.of("pair", metric)}
-        expected = {name: getattr(pair, metric) for name, pair in after.pairs.items()}
-        assert cells == pytest.approx(expected)
+        assert cells == pytest.approx(column_of(after, metric))
 
 
 def test_a_pair_is_tested_with_the_paired_t_test_of_its_examples():
     first, second = random_runs(3)
     comparison = compare_examples(first, second, resamples=10)
     for one in comparison.of("pair", "f1"):
-        sides = [
-            [
-                each.f1
-                for each in side
-                if f"{each.question_language}-{each.context_language}" == name
-            ]
-            for side in (first, second)
-            for name in [one.name]
-        ]
+        names = first["question_language"] + "-" + first["context_language"]
+        sides = [side["f1"][names == one.name].tolist() for side in (first, second)]
         assert one.p == pytest.approx(stats.ttest_rel(*sides).pvalue)
     p_values = [one.p for one in comparison.of("pair", "f1")]
     corrected = [one.p_holm for one in comparison.of("pair", "f1")]
@@ -128,8 +118,8 @@ def test_without_missing_pairs_the_macro_test_is_that_of_the_ids_means():
     first, second = random_runs(4, share=2)
     (found,) = compare_examples(first, second, resamples=10).of("gxlt", "f1")
     changes = {}
-    for one, other in zip(first, second, strict=True):
-        changes.setdefault(one.id, []).append(100 * (other.f1 - one.f1))
+    for id, before, after in zip(first["id"], first["f1"], second["f1"], strict=True):
+        changes.setdefault(id, []).append(after - before)
     means = [fmean(values) for values in changes.values()]
     assert found.p == pytest.approx(stats.ttest_1samp(means, 0).pvalue)
 
@@ -145,7 +135,7 @@ def test_the_pairs_of_a_question_are_no_evidence_of_their_own():
         second = [
             scored(f"q{row}", pair, 0.5 + changes[row]) for row in range(60) for pair in names
         ]
-        return compare_examples(first, second).of("gxlt", "f1")[0]
+        return compare_examples(scored_frame(first), scored_frame(second)).of("gxlt", "f1")[0]
 
     one, many = runs(pairs[:1]), runs(pairs)
     assert (many.low, many.high, many.p) == pytest.approx((one.low, one.high, one.p))
@@ -183,7 +173,7 @@ def test_a_change_without_spread_is_tested_by_its_sign():
     """Six questions that all turn right: by the sign test 2 / 2^6, however large a t would be."""
     first = [scored(f"q{row}", "en-de", 0.0) for row in range(6)]
     second = [scored(f"q{row}", "en-de", 1.0) for row in range(6)]
-    (found,) = compare_examples(first, second).of("gxlt", "em")
+    (found,) = compare_examples(scored_frame(first), scored_frame(second)).of("gxlt", "em")
     assert (found.low, found.high) == (100, 100)
     assert found.p == pytest.approx(2 / 2**6)
 
@@ -191,7 +181,8 @@ def test_a_change_without_spread_is_tested_by_its_sign():
 def test_no_interval_from_one_question():
     first = [scored("q1", "en-de", 0.5), scored("q2", "en-en", 0.5), scored("q3", "en-en", 0.1)]
     second = [scored("q1", "en-de", 0.7), scored("q2", "en-en", 0.6), scored("q3", "en-en", 0.4)]
-    found = {one.name: one for one in compare_examples(first, second).of("pair", "f1")}
+    comparison = compare_examples(scored_frame(first), scored_frame(second))
+    found = {one.name: one for one in comparison.of("pair", "f1")}
     assert np.isnan([found["en-de"].low, found["en-de"].high]).all()
     assert found["en-de"].p == 1
     assert np.isfinite([found["en-en"].low, found["en-en"].high]).all()
@@ -201,9 +192,9 @@ def test_no_interval_from_one_question():
 @given(st.integers(0, 10_000), st.integers(2, 12), st.floats(0.2, 1))
 def test_an_interval_is_within_the_changes_and_a_p_value_is_one(seed, ids, share):
     first, second = random_runs(seed, ids=ids, share=share, languages=("en", "de"))
-    if len({one.id for one in first}) < 2:
+    if first["id"].nunique() < 2:
         return
-    changes = [100 * (b.f1 - a.f1) for a, b in zip(first, second, strict=True)]
+    changes = second["f1"] - first["f1"]
     for one in compare_examples(first, second, resamples=50).differences:
         assert 0 <= one.p <= one.p_holm <= 1
         assert np.isnan(one.low) or one.low <= one.high
@@ -225,22 +216,28 @@ def test_intervals_cover_and_tests_err_as_often_as_they_say():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda run: run[:-1], r"1 of the \d+ of the first run are not in the second run"),
-        (lambda run: [*run, scored("new", "en-en", 1.0)], "of the second run are not in the first"),
-        (lambda run: [*run, run[0]], "stands twice in the second run"),
-        (lambda run: [*run[:-1], scored(run[-1].id, "zh-zh", 1.0, length=9)], "same answers: 1 of"),
-        (lambda run: [], "the second run has no scored examples"),
+        (lambda rows: rows[:-1], r"1 of the \d+ of the first run are not in the second run"),
+        (
+            lambda rows: [*rows, scored("new", "en-en", 1.0)],
+            "of the second run are not in the first",
+        ),
+        (lambda rows: [*rows, rows[0]], "stands twice in the second run"),
+        (
+            lambda rows: [*rows[:-1], {**rows[-1], "answer_length": 9}],
+            r"same answers: 1 of \d+ differ, the first is that of question 'q39' in zh over",
+        ),
+        (lambda rows: [], "the second run has no scored examples"),
     ],
 )
 def test_other_examples_are_refused(change, message):
     first, second = random_runs(8, share=2)
     with pytest.raises(DataError, match=message) as caught:
-        compare_examples(first, change(second))
+        compare_examples(first, scored_frame(change(second.to_dict("records"))))
     assert "\n" not in str(caught.value)
 
 
 def test_one_question_is_no_sample():
-    one = [scored("q", "en-en", 1.0), scored("q", "en-de", 1.0)]
+    one = scored_frame([scored("q", "en-en", 1.0), scored("q", "en-de", 1.0)])
     with pytest.raises(DataError, match="at least 2 question ids, got 1"):
         compare_examples(one, one)
 
@@ -248,12 +245,13 @@ def test_one_question_is_no_sample():
 def table(seed, *, mean=60.0, spread=1.0, languages=("en", "de")):
     """The scores of one seed."""
     generator = np.random.default_rng(seed)
-    pairs = {
-        f"{question}-{context}": PairScore(*generator.normal([mean, mean - 15], spread), 7)
-        for question in languages
-        for context in languages
-    }
-    return Scores(tuple(languages), tuple(languages), pairs, {})
+    return gxlt_scores(
+        {
+            f"{question}-{context}": (*generator.normal([mean, mean - 15], spread), 7)
+            for question in languages
+            for context in languages
+        }
+    )
 
 
 def test_seeds_are_the_unit_of_groups():
@@ -263,7 +261,7 @@ def test_seeds_are_the_unit_of_groups():
     assert (comparison.unit, comparison.units) == ("seeds", (5, 7))
 
     def means(side, names, metric):
-        return [fmean(getattr(one.pairs[name], metric) for name in names) for one in side]
+        return [fmean(column_of(one, metric)[name] for name in names) for one in side]
 
     for metric in ("f1", "em"):
         for scope, name, names in (

@@ -4,10 +4,10 @@ from statistics import fmean
 
 import numpy as np
 import pytest
+from gxlt_scores import column_of, gxlt_scores
 from scipy import stats
 
 from xmrc.errors import DataError
-from xmrc.scoring.gxlt import PairScore, Scores
 from xmrc.selection.decision import promotion
 
 LANGUAGES = ("en", "de", "ar", "zh")
@@ -25,12 +25,19 @@ def seeds(macro, *, drops=None, spread=0.3, seed=0, languages=LANGUAGES):
 
 
 def table(mean_of_context):
-    pairs = {
-        f"{question}-{context}": PairScore(mean, mean / 2, 100)
-        for question in mean_of_context
-        for context, mean in mean_of_context.items()
-    }
-    return Scores(tuple(mean_of_context), tuple(mean_of_context), pairs, {})
+    return gxlt_scores(
+        {
+            f"{question}-{context}": (mean, mean / 2, 100)
+            for question in mean_of_context
+            for context, mean in mean_of_context.items()
+        }
+    )
+
+
+def by_context(scores):
+    """The F1 of each context language, which `table` makes the same for every question."""
+    means = column_of(scores, "f1")
+    return {context: means[f"en-{context}"] for context in LANGUAGES}
 
 
 def test_without_a_champion_the_first_becomes_it():
@@ -52,8 +59,7 @@ def test_a_better_reader_is_promoted():
     champion, candidate = seeds(60), seeds(62, seed=1)
     decision = promotion(champion, candidate)
     before, after = (
-        [fmean(pair.f1 for pair in one.pairs.values()) for one in side]
-        for side in (champion, candidate)
+        [fmean(column_of(one, "f1").values()) for one in side] for side in (champion, candidate)
     )
     test = stats.ttest_ind(after, before, equal_var=False, alternative="greater")
     assert decision.promoted
@@ -97,7 +103,12 @@ def test_a_drop_that_may_be_chance_does_not_count():
     champion, candidate = seeds(60), seeds(66, seed=1)
     falls = generator.normal(0, 12, 10)
     noisy = [
-        table({**{name: one.pairs[f"en-{name}"].f1 for name in LANGUAGES}, "ar": 60 + fall - drop})
+        table(
+            {
+                **{name: column_of(one, "f1")[f"en-{name}"] for name in LANGUAGES},
+                "ar": 60 + fall - drop,
+            }
+        )
         for one, fall, drop in zip([*champion, *candidate], falls, [0] * 5 + [4] * 5, strict=True)
     ]
     decision = promotion(noisy[:5], noisy[5:], alpha=0.2)
@@ -111,8 +122,8 @@ def test_drops_are_corrected_for_the_number_of_languages():
     found = {one.language: one for one in promotion(champion, candidate).drops}
     raw = {
         name: stats.ttest_ind(
-            [one.pairs[f"en-{name}"].f1 for one in champion],
-            [one.pairs[f"en-{name}"].f1 for one in candidate],
+            [by_context(one)[name] for one in champion],
+            [by_context(one)[name] for one in candidate],
             equal_var=False,
             alternative="greater",
         ).pvalue
@@ -136,14 +147,8 @@ def simulated(generator, gain, questions):
     f1 = np.clip(ease + generator.normal(0, 15, (5, *questions.shape)), 0, 100)
     names = [f"{question}-{context}" for question in LANGUAGES for context in LANGUAGES]
     return [
-        Scores(
-            LANGUAGES,
-            LANGUAGES,
-            {
-                name: PairScore(mean, mean, questions.shape[1])
-                for name, mean in zip(names, means, strict=True)
-            },
-            {},
+        gxlt_scores(
+            {name: (mean, mean, len(questions.T)) for name, mean in zip(names, means, strict=True)}
         )
         for means in f1.mean(axis=2).tolist()
     ]

@@ -5,10 +5,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from gxlt_scores import gxlt_scores
 
 from xmrc.data.scored_set import ScoredSet
 from xmrc.errors import DataError, SettingsError
-from xmrc.scoring.gxlt import Scores
 from xmrc.search.corpora import StudyData, study_corpora
 from xmrc.selection.final_sets import final_folder, metrics_of
 from xmrc.settings import Study, load_study, to_yaml
@@ -125,7 +125,7 @@ def test_names_of_folders_metrics_and_titles() -> None:
     outside = final_folder("../a b/*.json", "base")
     assert ".." not in outside
     assert "*" not in outside
-    scores = Scores(("en",), ("en",), {}, {"gxlt_f1": 51.5})
+    scores = gxlt_scores({}, {"gxlt_f1": 51.5})
     assert metrics_of("demo/test", "champion", scores) == {"final/demo/test/champion_gxlt_f1": 51.5}
     assert ScoredSet("xquad", label="shared paragraphs").title == "xquad (shared paragraphs)"
     assert ScoredSet("xquad").title == "xquad"

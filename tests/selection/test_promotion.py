@@ -4,13 +4,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
+from gxlt_scores import gxlt_scores
 from mlflow import MlflowClient
 from rich.console import Console
 
 from xmrc.data.cache import Cache
 from xmrc.errors import DataError, SettingsError
 from xmrc.pages.findings import read_findings
-from xmrc.scoring.gxlt import PairScore, Scores, summarise
+from xmrc.scoring.gxlt import GxltScores, summarise
 from xmrc.search.corpora import study_corpora
 from xmrc.search.ledger import FINISHED, Ledger
 from xmrc.search.prepare import prepare
@@ -102,12 +103,9 @@ def test_bad_settings_are_named(load: Load, override: str, message: str) -> None
     assert message in str(caught.value)
 
 
-def seeds(*means: float) -> list[Scores]:
+def seeds(*means: float) -> list[GxltScores]:
     """Scores of one language pair."""
-    return [
-        Scores(("en",), ("en",), {"en-en": PairScore(mean, mean, 10)}, {"gxlt_f1": mean})
-        for mean in means
-    ]
+    return [gxlt_scores({"en-en": (mean, mean, 10)}, {"gxlt_f1": mean}) for mean in means]
 
 
 @pytest.fixture(scope="module")

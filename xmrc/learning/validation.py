@@ -15,7 +15,6 @@ from xmrc.learning.step import Worker
 from xmrc.scoring.gxlt import summarise
 from xmrc.scoring.metrics import exact_match, f1
 from xmrc.scoring.predictions import Prediction, score_examples
-from xmrc.scoring.score_tables import pair_means
 
 _SHOWN = 5  # answers to a watched question
 
@@ -39,10 +38,11 @@ class Selection:
         if self.windows is None:
             return {}
         predictions = self._predict(reader, self.windows, n_best=1)
-        scored = score_examples(self.windows.examples, predictions)
-        self.pairs = [list(row.values()) for row in pair_means(scored)]
-        metrics = summarise(scored).metrics
-        return {name: value for name, value in metrics.items() if not name.startswith("topk")}
+        scores = summarise(score_examples(self.windows.examples, predictions))
+        self.pairs = [list(row) for row in scores.pairs.itertuples(index=False)]
+        return {
+            name: value for name, value in scores.metrics.items() if not name.startswith("topk")
+        }
 
     def watched_answers(self, reader: nn.Module) -> list[list[Any]]:
         """The first answers to each watched question, as Chen et al. 2022 look at one in figure 3.

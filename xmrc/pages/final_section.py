@@ -6,7 +6,7 @@ from xmrc.data.scored_set import ScoredSet
 from xmrc.pages.findings import Findings
 from xmrc.pages.heatmaps import gxlt_difference_heatmap, gxlt_heatmap
 from xmrc.pages.html import PageSection, Picture, Table, difference, number, words
-from xmrc.scoring.gxlt import Scores, summarise
+from xmrc.scoring.gxlt import GxltScores, summarise
 from xmrc.search.folder import CHAMPION
 from xmrc.selection.final_sets import BASE
 from xmrc.settings.expected import PRINTED_METRICS
@@ -29,7 +29,7 @@ def finals(findings: Findings, out: Path) -> PageSection:
     return section
 
 
-def _table(final: ScoredSet, reader: str, base: Scores, best: Scores) -> Table:
+def _table(final: ScoredSet, reader: str, base: GxltScores, best: GxltScores) -> Table:
     before, after = base.metrics, best.metrics
     rows = [
         [
@@ -46,7 +46,7 @@ def _table(final: ScoredSet, reader: str, base: Scores, best: Scores) -> Table:
 
 
 def _pictures(
-    final: ScoredSet, reader: str, base: Scores, best: Scores, out: Path
+    final: ScoredSet, reader: str, base: GxltScores, best: GxltScores, out: Path
 ) -> list[Picture]:
     before, after = base.matrix("f1"), best.matrix("f1")
     name = f"final-{key_of(final.name).replace('/', '-')}"

@@ -1,14 +1,15 @@
 """What a run of a study has found so far. In: its folder. Out: `Findings`, which a page shows."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from xmrc.data.scored_set import ScoredSet
 from xmrc.errors import DataError, SettingsError
-from xmrc.scoring.predictions import ExampleScore
-from xmrc.scoring.score_tables import EXAMPLES, read_examples
+from xmrc.scoring.evaluation_files import EXAMPLES, read_examples
 from xmrc.search.folder import (
     CHAMPION,
     LEDGER,
@@ -36,15 +37,15 @@ class _Verdict:
 
 @dataclass(frozen=True)
 class Findings:
-    """A study, its trials, and two readings of the selection set, empty where there are none."""
+    """A study, its trials, and two readings of the selection set, None where there are none."""
 
     study: Study
     ledger: Ledger
-    start: Sequence[ExampleScore]  # by what the trials start from
-    champion: Sequence[ExampleScore]  # by the best of them
+    start: pd.DataFrame | None  # scored examples, by what the trials start from
+    champion: pd.DataFrame | None  # by the best of them
     confirmation: Confirmation | None  # None: not begun, or not asked for
     verdict: _Verdict | None  # on the winner of the confirmation
-    finals: Mapping[ScoredSet, Mapping[str, Sequence[ExampleScore]]]  # by base and champion
+    finals: Mapping[ScoredSet, Mapping[str, pd.DataFrame]]  # by base and champion
     select: str  # the selection set, and how it overlaps with training where it does
 
     @property
@@ -125,6 +126,6 @@ def _verdict(state: Mapping[str, Any]) -> _Verdict | None:
     return said and _Verdict(said["alias"], said["reason"], state.get(VERSION))
 
 
-def _read(folder: Path) -> list[ExampleScore]:
+def _read(folder: Path) -> pd.DataFrame | None:
     file = folder / EXAMPLES
-    return read_examples(file) if file.exists() else []
+    return read_examples(file) if file.exists() else None

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
@@ -17,7 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from xmrc.files import replacing
-from xmrc.scoring.gxlt import Matrix
+from xmrc.scoring.gxlt import with_means
 
 _INK, _PAPER, _ABSENT = "#1a1a1a", "white", "#f2f2f2"
 _GAP = 0.18  # between the table and its means, in cells
@@ -26,7 +27,7 @@ _CELL = 0.72  # inches
 
 def gxlt_heatmap(
     path: Path,
-    matrix: Matrix,
+    matrix: pd.DataFrame,
     *,
     title: str,
     metric: str = "F1",
@@ -44,48 +45,33 @@ def gxlt_heatmap(
 
 
 def gxlt_difference_heatmap(
-    path: Path, matrix: Matrix, baseline: Matrix, *, title: str, metric: str = "F1"
+    path: Path, matrix: pd.DataFrame, baseline: pd.DataFrame, *, title: str, metric: str = "F1"
 ) -> None:
     """Draw `matrix` minus `baseline`, in points; white is none, blue a gain, red a loss."""
-    change = _difference(matrix, baseline)
-    most = math.ceil(max((abs(value) for value in _cells(change)), default=0.0)) or 1
+    # cell by cell, over the pairs of languages that both have
+    change = matrix - baseline.reindex_like(matrix)
+    widest = change.abs().max(axis=None)
+    most = 1 if math.isnan(widest) else math.ceil(widest) or 1
     colours = ScalarMappable(Normalize(-most, most), "RdBu")
     _draw(path, change, colours, title=title, label=f"{metric} difference", number="{:+.1f}")
 
 
-def _cells(matrix: Matrix) -> Iterator[float]:
-    return (value for row in matrix.values for value in row if value is not None)
-
-
-def _widened(matrix: Matrix) -> tuple[float, float]:
-    values = list(_cells(matrix))
-    low, high = 5 * math.floor(min(values) / 5), 5 * math.ceil(max(values) / 5)
+def _widened(matrix: pd.DataFrame) -> tuple[float, float]:
+    scores = matrix.stack()
+    low, high = 5 * math.floor(scores.min() / 5), 5 * math.ceil(scores.max() / 5)
     return (low, high) if low < high else (low, low + 5)
 
 
-def _difference(matrix: Matrix, baseline: Matrix) -> Matrix:
-    """Cell by cell, over the pairs of languages that both have."""
-    before = {
-        (question, context): value
-        for question, row in zip(baseline.question_languages, baseline.values, strict=True)
-        for context, value in zip(baseline.context_languages, row, strict=True)
-    }
-
-    def change(question: str, context: str, after: float | None) -> float | None:
-        old = before.get((question, context))
-        return None if after is None or old is None else after - old
-
-    values = [
-        [change(question, *pair) for pair in zip(matrix.context_languages, row, strict=True)]
-        for question, row in zip(matrix.question_languages, matrix.values, strict=True)
-    ]
-    return Matrix(matrix.question_languages, matrix.context_languages, values)
-
-
 def _draw(
-    path: Path, matrix: Matrix, colours: ScalarMappable, *, title: str, label: str, number: str
+    path: Path,
+    matrix: pd.DataFrame,
+    colours: ScalarMappable,
+    *,
+    title: str,
+    label: str,
+    number: str,
 ) -> None:
-    rows, columns = len(matrix.question_languages), len(matrix.context_languages)
+    rows, columns = matrix.shape
     size = (_CELL * (columns + 1) + 1.9, _CELL * (rows + 1) + 1.4)
     figure = Figure(figsize=size, dpi=160, layout="constrained", facecolor=_PAPER)
     axes = figure.add_subplot()
@@ -103,22 +89,19 @@ def _draw(
         FigureCanvasAgg(figure).print_png(partial)
 
 
-def _placed(matrix: Matrix) -> Iterator[tuple[float, float, float | None]]:
+def _placed(matrix: pd.DataFrame) -> Iterator[tuple[float, float, float]]:
     """Every cell with its left and upper edge; the means stand apart by a gap."""
-    rows, columns = len(matrix.question_languages), len(matrix.context_languages)
-    for y, row in enumerate(matrix.values):
-        for x, value in enumerate(row):
+    rows, columns = matrix.shape
+    xs, ys = [*range(columns), columns + _GAP], [*range(rows), rows + _GAP]
+    for y, row in zip(ys, with_means(matrix).to_numpy(), strict=True):
+        for x, value in zip(xs, row.tolist(), strict=True):
             yield x, y, value
-        yield columns + _GAP, y, matrix.row_means[y]
-    for x, value in enumerate(matrix.column_means):
-        yield x, rows + _GAP, value
-    yield columns + _GAP, rows + _GAP, matrix.mean
 
 
 def _draw_cell(
-    axes: Axes, x: float, y: float, value: float | None, colours: ScalarMappable, number: str
+    axes: Axes, x: float, y: float, value: float, colours: ScalarMappable, number: str
 ) -> None:
-    if value is None:
+    if math.isnan(value):
         axes.add_patch(Rectangle((x, y), 1, 1, facecolor=_ABSENT, edgecolor=_PAPER, hatch="///"))
         return
     red, green, blue = colours.to_rgba(np.array([value]))[0, :3]
@@ -135,22 +118,22 @@ def _draw_cell(
     )
 
 
-def _frame_diagonal(axes: Axes, matrix: Matrix) -> None:
-    for y, question in enumerate(matrix.question_languages):
-        if question in matrix.context_languages:
-            corner = (matrix.context_languages.index(question), y)
+def _frame_diagonal(axes: Axes, matrix: pd.DataFrame) -> None:
+    for y, question in enumerate(matrix.index):
+        if question in matrix.columns:
+            corner = (matrix.columns.get_loc(question), y)
             axes.add_patch(
                 Rectangle(corner, 1, 1, fill=False, edgecolor=_INK, lw=1.6, clip_on=False)
             )
 
 
-def _label_axes(axes: Axes, matrix: Matrix) -> None:
-    rows, columns = len(matrix.question_languages), len(matrix.context_languages)
+def _label_axes(axes: Axes, matrix: pd.DataFrame) -> None:
+    rows, columns = matrix.shape
     axes.set_xlim(0, columns + _GAP + 1)
     axes.set_ylim(rows + _GAP + 1, 0)
     axes.set_aspect("equal")
-    axes.set_xticks(_centres(columns), [*matrix.context_languages, "mean"])
-    axes.set_yticks(_centres(rows), [*matrix.question_languages, "mean"])
+    axes.set_xticks(_centres(columns), [*matrix.columns, "mean"])
+    axes.set_yticks(_centres(rows), [*matrix.index, "mean"])
     axes.tick_params(length=0, labelsize=11, labelcolor=_INK)
     axes.set_xlabel("context language", fontsize=11, labelpad=8, color=_INK)
     axes.set_ylabel("question language", fontsize=11, labelpad=8, color=_INK)

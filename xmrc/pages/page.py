@@ -25,7 +25,7 @@ from xmrc.pages.sections import (
     study_file,
     trials,
 )
-from xmrc.scoring.gxlt import Scores
+from xmrc.scoring.gxlt import GxltScores
 from xmrc.search.folder import REPORT
 from xmrc.selection.final_sets import FinalScores, final_folder
 
@@ -68,7 +68,7 @@ def write_report(folder: Path, out: Path | None = None) -> Path:
     return out / _PAGE
 
 
-def draw_champion(folder: Path, title: str, scores: Scores, start: Scores) -> list[Path]:
+def draw_champion(folder: Path, title: str, scores: GxltScores, start: GxltScores) -> list[Path]:
     """The F1 of the champion, and its difference from where it started: the two pictures."""
     gxlt_heatmap(best := folder / "matrix.png", scores.matrix("f1"), title=f"{title}, F1")
     gxlt_difference_heatmap(

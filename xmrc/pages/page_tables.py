@@ -3,11 +3,14 @@
 from collections import Counter
 from collections.abc import Sequence
 
+import pandas as pd
+
 from xmrc.pages.findings import Findings
 from xmrc.pages.html import Cell, Table, difference, number, words
 from xmrc.pages.paper_comparison import ComparedNumber
 from xmrc.scoring.gxlt import summarise
-from xmrc.scoring.predictions import RANKS, ExampleScore, rank_histogram
+from xmrc.scoring.predictions import PAIR
+from xmrc.scoring.score_tables import RANKS, rank_histogram
 from xmrc.search.ledger import FAILED, STOPPED, TrialRecord, best_evaluation
 from xmrc.search.progress import clock, short_names, shown_value
 from xmrc.selection.contenders import SEED, Candidate
@@ -22,7 +25,7 @@ def tiles(findings: Findings) -> dict[str, str]:
     seeds = f", mean of {_seeds(winner)}" if winner else ""
     states = Counter(record.state for record in records)
     shown = {f"{findings.metric}, trial {findings.best.number}{seeds}": f"{score:.1f}"}
-    if findings.start:
+    if findings.start is not None:
         before = summarise(findings.start).metrics[findings.metric]
         shown["over the start"] = difference(score - before).text
     shown["trials"] = str(len(records))
@@ -57,9 +60,9 @@ def settings_table(trial: TrialRecord) -> Table:
 
 def scores_table(findings: Findings) -> Table:
     """Every metric of the best trial beside the start, as far as they were read."""
-    before = summarise(findings.start).metrics if findings.start else {}
+    before = summarise(findings.start).metrics if findings.start is not None else {}
     after = best_evaluation(findings.reader, findings.metric)
-    if findings.champion:
+    if findings.champion is not None:
         after = dict(summarise(findings.champion).metrics)
     rows = []
     for name in (name for name in PRINTED_METRICS if name in after):
@@ -115,7 +118,7 @@ def expected_ranks_tables(findings: Findings) -> list[Table]:
     """The ranks of right answers that a paper prints; below those of the base are ours."""
     tables = []
     for name, system in findings.study.expected.items():
-        ours = rank_histogram(findings.start) if name == BASE_SYSTEM else {}
+        ours = _ranks(findings.start) if name == BASE_SYSTEM else {}
         rows = []
         for language, counts in system.ranks.items():
             rows.append([words(language), words("paper"), *_counts(counts)])
@@ -127,15 +130,19 @@ def expected_ranks_tables(findings: Findings) -> list[Table]:
     return tables
 
 
+def _ranks(scored: pd.DataFrame | None) -> dict[str, list[int]]:
+    counts = {} if scored is None else rank_histogram(scored).T.items()
+    return {language: row.tolist() for language, row in dict(counts).items()}
+
+
 def _counts(counts: Sequence[int]) -> list[Cell]:
     cells = [number(count, "{:d}") for count in counts]
     return cells + [number(None)] * (RANKS - len(cells))
 
 
-def ranks_table(name: str, examples: Sequence[ExampleScore]) -> Table:
+def ranks_table(name: str, scored: pd.DataFrame) -> Table:
     """How many first right answers stand at each rank, by question language."""
-    totals = Counter(one.question_language for one in examples)
-    histogram = rank_histogram(examples)
+    totals = scored[PAIR[0]].value_counts()
     rows = [
         [
             words(language),
@@ -143,16 +150,10 @@ def ranks_table(name: str, examples: Sequence[ExampleScore]) -> Table:
             *(number(count, "{:d}") for count in counts),
             number(totals[language] - sum(counts), "{:d}"),
         ]
-        for language, counts in histogram.items()
+        for language, counts in _ranks(scored).items()
     ]
     headings = ["questions in", "all", *map(str, range(1, RANKS + 1)), "none"]
     return Table(headings, rows, caption=f"{name}: the rank of the first right answer")
-
-
-def rank_shares(examples: Sequence[ExampleScore]) -> list[float]:
-    """Of all questions, how many have their first right answer at rank 1, 2, ..., in percent."""
-    counts = zip(*rank_histogram(examples).values(), strict=True)
-    return [100 * sum(count) / len(examples) for count in counts]
 
 
 def _state(trial: TrialRecord, findings: Findings) -> str:

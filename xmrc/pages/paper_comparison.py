@@ -1,15 +1,16 @@
 """A paper's numbers beside ours. In: what a study expects, its trials, its readings. Out: rows."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import reduce
-from statistics import fmean
 from typing import Any
 
+import pandas as pd
+
 from xmrc.pages.findings import Findings
-from xmrc.scoring.gxlt import TOP_K, summarise
-from xmrc.scoring.predictions import ExampleScore
-from xmrc.scoring.score_tables import SCORES, pair_rows
+from xmrc.scoring.gxlt import language_metrics, summarise
+from xmrc.scoring.predictions import PAIR, SCORES
+from xmrc.scoring.score_tables import pair_rows
 from xmrc.search.folder import CHAMPION
 from xmrc.search.ledger import TrialRecord, best_evaluation
 from xmrc.search.observed import OF_CONFIRMATION, PAIRS, read_table
@@ -74,41 +75,22 @@ def compare_with_paper(
     return rows
 
 
-def scores_by_language(examples: Sequence[ExampleScore]) -> dict[tuple[str, str], float]:
-    """Every metric, and by language those that a paper may print so.
-
-    A language is that of the contexts in gxlt_*, and of both texts in xlt_* and topk_em_*.
-    """
-    scores = {(name, MEAN): value for name, value in summarise(examples).metrics.items()}
-    pairs = list(pair_rows(examples))
-    for same in (pair for pair in pairs if pair["question_language"] == pair["context_language"]):
-        for k in TOP_K:
-            scores[f"topk_em_{k}", same["context_language"]] = same[f"top_{k}"]
-    return scores | _by_language(pairs)
-
-
-def _by_language(pairs: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], float]:
-    """gxlt_* and xlt_* of each language of the contexts, from the scores of language pairs."""
-    scores = {}
-    for language in dict.fromkeys(pair["context_language"] for pair in pairs):
-        about = [pair for pair in pairs if pair["context_language"] == language]
-        for score in SCORES:
-            scores[f"gxlt_{score}", language] = fmean(float(pair[score]) for pair in about)
-        for same in (pair for pair in about if pair["question_language"] == language):
-            scores |= {(f"xlt_{score}", language): float(same[score]) for score in SCORES}
-    return scores
+def scores_by_language(scored: pd.DataFrame) -> dict[tuple[str, str], float]:
+    """Every metric, and by language those that a paper may print so."""
+    means = {(name, MEAN): value for name, value in summarise(scored).metrics.items()}
+    return means | language_metrics(pair_rows(scored))
 
 
 def _ours(name: str, system: ExpectedSystem, findings: Findings) -> _Ours | None:
     if name == BASE_SYSTEM and not system.where:
-        if not findings.start:
+        if findings.start is None:
             return None
         return _Ours(None, scores_by_language(findings.start), _finals(final_sets.BASE, findings))
     standing, settings = findings.standing, findings.study.settings
     trial = next((one for one in standing if _is_one(one, system.where, settings)), None)
     if trial is None:
         return None
-    if trial is findings.best and findings.champion:
+    if trial is findings.best and findings.champion is not None:
         return _Ours(
             trial.number, scores_by_language(findings.champion), _finals(CHAMPION, findings)
         )
@@ -117,11 +99,11 @@ def _ours(name: str, system: ExpectedSystem, findings: Findings) -> _Ours | None
     means = {(name, MEAN): value for name, value in evaluation.items()}
     table = f"{OF_CONFIRMATION if reader is not trial else ''}{PAIRS}"
     pairs = [
-        row
+        {name: row[name] for name in PAIR} | {name: float(row[name]) for name in SCORES}
         for row in read_table(findings.ledger.path.parent / table)
         if int(row["trial"]) == reader.number and int(row["evaluation"]) == evaluation["evaluation"]
     ]
-    return _Ours(trial.number, means | _by_language(pairs))
+    return _Ours(trial.number, means | (language_metrics(pd.DataFrame(pairs)) if pairs else {}))
 
 
 def _finals(reader: str, findings: Findings) -> dict[str, _Scores]:

@@ -14,8 +14,8 @@ from xmrc.pages.html import PageSection, Picture
 from xmrc.pages.paper_comparison import compare_with_paper, systems
 from xmrc.pages.setting_pairs import MOST, SettingPairs, choose_pairs, varied_pairs
 from xmrc.pages.training_curves import EPOCHS, curve_panels, weight_panel
-from xmrc.scoring.diagnosis import diagnose, in_words
 from xmrc.scoring.gxlt import summarise
+from xmrc.scoring.score_tables import diagnose, in_words, rank_shares
 from xmrc.search.progress import short_names
 from xmrc.settings import to_yaml
 
@@ -125,7 +125,7 @@ def languages(findings: Findings, out: Path) -> PageSection:
     draw = _Pictures(section, out, half=True)
     read = {"start": findings.start, "best": findings.champion}
     names = {"start": "the start", "best": findings.reader_name}
-    scores = {name: summarise(examples) for name, examples in read.items() if examples}
+    scores = {name: summarise(one) for name, one in read.items() if one is not None}
     for metric in ("f1", "em"):
         shown = metric.upper()
         tables = {name: one.matrix(metric) for name, one in scores.items()}
@@ -174,10 +174,10 @@ def ranks(findings: Findings, out: Path) -> PageSection:
     """Where the right answers stand among the n best, and what that says."""
     section = PageSection("Ranks")
     read = {"start": findings.start, findings.reader_name: findings.champion}
-    shown = {name: examples for name, examples in read.items() if examples}
+    shown = {name: scored for name, scored in read.items() if scored is not None}
     if not shown:
         return section
-    shares = {name: report_tables.rank_shares(examples) for name, examples in shown.items()}
+    shares = {name: rank_shares(scored) for name, scored in shown.items()}
     _Pictures(section, out)(
         "ranks",
         "Where the first right answer stands, as shares of all questions.",
@@ -187,9 +187,9 @@ def ranks(findings: Findings, out: Path) -> PageSection:
         x="rank of the first right answer",
         y="% of questions",
     )
-    for name, examples in shown.items():
-        section.words += [f"{name} is {line}." for line in in_words(diagnose(examples))]
-        section.tables.append(report_tables.ranks_table(name, examples))
+    for name, scored in shown.items():
+        section.words += [f"{name} is {line}." for line in in_words(diagnose(scored))]
+        section.tables.append(report_tables.ranks_table(name, scored))
     return section
 
 

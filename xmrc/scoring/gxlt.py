@@ -1,92 +1,113 @@
-"""Predictions to the G-XLT table. In: examples with gold answers, predictions. Out: pairs, means.
+"""Scored examples to the G-XLT table. In: a row per example. Out: means of pairs, and of those.
 
 G-XLT (generalised cross-lingual transfer) asks in one language about a context in another: its
 table has a row for each language of the questions and a column for each of the contexts; XLT is its
-diagonal (Lewis et al. 2020, arXiv 1910.07475). Scores are 0 to 100.
+diagonal (Lewis et al. 2020, arXiv 1910.07475). Scores are 0 to 100. Languages come in the order in
+which the examples have them.
 """
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+
+import pandas as pd
 
 from xmrc.data.examples import Example
-from xmrc.scoring.predictions import ExampleScore, Prediction, score_examples
+from xmrc.scoring.predictions import PAIR, SCORES, Prediction, score_examples
 
 TOP_K = (1, 3, 5, 10)  # of Chen et al. 2022, table 2
 
-_Pairs = Mapping[tuple[str, str], Sequence[ExampleScore]]
+_MLQA = SCORES[:2]  # f1 and em by the rules of each language
 
 
-@dataclass(frozen=True, slots=True)
-class PairScore:
-    """Means over the n examples of one language pair, 0 to 100."""
-
-    f1: float
-    em: float
-    n: int
-
-
-class Matrix(NamedTuple):
-    """A score for each question language (row) and context language (column); None: no pair."""
-
-    question_languages: tuple[str, ...]
-    context_languages: tuple[str, ...]
-    values: list[list[float | None]]
-
-    @property
-    def row_means(self) -> list[float | None]:
-        """The mean of each question language over the contexts it has."""
-        return [_mean_of_cells(row) for row in self.values]
-
-    @property
-    def column_means(self) -> list[float | None]:
-        """The mean of each context language over the questions it has."""
-        return [_mean_of_cells(column) for column in zip(*self.values, strict=True)]
-
-    @property
-    def mean(self) -> float | None:
-        """The mean of all pairs, as in `gxlt_f1` and `gxlt_em`."""
-        return _mean_of_cells([cell for row in self.values for cell in row])
-
-
-@dataclass(frozen=True)
-class Scores:
-    """`pairs` by "question-context", `metrics` by name, both 0 to 100.
+@dataclass(frozen=True, eq=False)
+class GxltScores:
+    """`pairs` has a row for each language pair with its means over n examples; `metrics` by name.
 
     Metrics that the corpus has no pairs for (xlt_* without a diagonal, gxlt_cross_* without
-    anything else) are absent.
+    anything else) are absent; so are squad_* of the pairs where they are read from scores.json.
     """
 
-    question_languages: tuple[str, ...]
-    context_languages: tuple[str, ...]
-    pairs: Mapping[str, PairScore]
+    pairs: pd.DataFrame  # PAIR, n, SCORES
     metrics: Mapping[str, float]
 
-    def matrix(self, metric: str) -> Matrix:
-        """The table of `metric`, "f1" or "em"."""
-        values = [
-            [self._cell(question, context, metric) for context in self.context_languages]
-            for question in self.question_languages
-        ]
-        return Matrix(self.question_languages, self.context_languages, values)
-
-    def _cell(self, question_language: str, context_language: str, metric: str) -> float | None:
-        pair = self.pairs.get(f"{question_language}-{context_language}")
-        return None if pair is None else {"f1": pair.f1, "em": pair.em}[metric]
+    def matrix(self, score: str) -> pd.DataFrame:
+        """Question languages down, context languages across; NaN where there is no pair."""
+        questions, contexts = languages_of(self.pairs[PAIR].itertuples(index=False, name=None))
+        cells = self.pairs.pivot(index=PAIR[0], columns=PAIR[1], values=score)
+        return cells.reindex(index=list(questions), columns=list(contexts))
 
 
-def score(examples: Sequence[Example], predictions: Iterable[Prediction]) -> Scores:
+def score(examples: Sequence[Example], predictions: Iterable[Prediction]) -> GxltScores:
     """Score predictions, in any order, against their examples. Errors as in `score_examples`."""
     return summarise(score_examples(examples, predictions))
 
 
-def summarise(example_scores: Sequence[ExampleScore]) -> Scores:
+def summarise(scored: pd.DataFrame) -> GxltScores:
     """Pair means, and the means of those. No result depends on the order of the examples."""
-    by_pair: dict[tuple[str, str], list[ExampleScore]] = {}
-    for one in example_scores:
-        by_pair.setdefault((one.question_language, one.context_language), []).append(one)
-    return Scores(*languages_of(by_pair), _pairs(by_pair), _metrics(by_pair))
+    pairs = mean_scores(scored, PAIR)
+    same = pairs[PAIR[0]] == pairs[PAIR[1]]
+    parts = {
+        "gxlt": (pairs, SCORES),
+        "gxlt_cross": (pairs[~same], _MLQA),
+        "gxlt_micro": (scored, _MLQA),
+        "xlt": (pairs[same], SCORES),
+    }
+    metrics = {
+        f"{name}_{score}": _mean(rows[score])
+        for name, (rows, scores) in parts.items()
+        if len(rows)
+        for score in scores
+    }
+    return GxltScores(pairs, metrics | {f"topk_em_{k}": _mean(within(scored, k)) for k in TOP_K})
+
+
+def mean_scores(scored: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
+    """`n` and the mean of each of `SCORES` over the examples of each group, as they come."""
+    groups = scored.groupby(list(by), sort=False, observed=True)
+    means = groups[SCORES].agg(_mean)
+    means.insert(0, "n", groups.size())
+    return means.reset_index()
+
+
+def within(scored: pd.DataFrame, k: float) -> pd.Series:
+    """Of each example 100 where the right answer is among the first k distinct ones, else 0."""
+    return 100.0 * (scored["right_rank"] <= k).fillna(False).astype(float)
+
+
+def language_means(pairs: pd.DataFrame) -> pd.DataFrame:
+    """Macro scores of each language, first as that of the question and then of the context."""
+    sides = {"question": PAIR[0], "context": PAIR[1]}
+    return pd.concat(
+        {
+            side: pairs.groupby(column, sort=False).agg(
+                pairs=("n", "size"), n=("n", "sum"), **{score: (score, _mean) for score in SCORES}
+            )
+            for side, column in sides.items()
+        },
+        names=["side", "language"],
+    ).reset_index()
+
+
+def language_metrics(pairs: pd.DataFrame) -> dict[tuple[str, str], float]:
+    """Metrics by name and language, as papers print them, from the rows of language pairs.
+
+    A language is that of the contexts in gxlt_*, and of both texts in xlt_* and topk_em_*; these
+    are there only where `pairs` has top_*.
+    """
+    contexts = pairs.groupby(PAIR[1], sort=False)[SCORES].agg(_mean).add_prefix("gxlt_")
+    same = pairs[pairs[PAIR[0]] == pairs[PAIR[1]]].set_index(PAIR[1])
+    top = same[[f"top_{k}" for k in TOP_K if f"top_{k}" in same]]
+    top.columns = top.columns.str.replace("top_", "topk_em_")
+    found = contexts.join([same[SCORES].add_prefix("xlt_"), top])
+    return found.unstack().dropna().to_dict()
+
+
+def with_means(matrix: pd.DataFrame) -> pd.DataFrame:
+    """The table with a column "mean" and a row "mean"; their corner is the mean of all pairs."""
+    table = matrix.assign(mean=matrix.apply(_mean_of_cells, axis=1))
+    table.loc["mean"] = [*matrix.apply(_mean_of_cells), _mean_of_cells(matrix.stack())]
+    return table
 
 
 def languages_of(pairs: Iterable[tuple[str, str]]) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -97,41 +118,10 @@ def languages_of(pairs: Iterable[tuple[str, str]]) -> tuple[tuple[str, ...], tup
     return questions, tuple(dict.fromkeys([*shared, *contexts]))
 
 
-def _pairs(by_pair: _Pairs) -> dict[str, PairScore]:
-    return {
-        f"{question}-{context}": PairScore(_mean(group, "f1"), _mean(group, "em"), len(group))
-        for (question, context), group in by_pair.items()
-    }
+def _mean_of_cells(cells: pd.Series) -> float:
+    there = cells.dropna()
+    return _mean(there) if len(there) else math.nan
 
 
-def _metrics(by_pair: _Pairs) -> dict[str, float]:
-    pairs = list(by_pair.values())
-    diagonal = [group for (question, context), group in by_pair.items() if question == context]
-    cross = [group for (question, context), group in by_pair.items() if question != context]
-    examples = [one for group in pairs for one in group]
-    means = {
-        f"{name}_{value}": math.fsum(_mean(group, value) for group in groups) / len(groups)
-        for name, groups, values in (
-            ("gxlt", pairs, ("f1", "em", "squad_f1", "squad_em")),
-            ("gxlt_cross", cross, ("f1", "em")),
-            ("gxlt_micro", [examples], ("f1", "em")),
-            ("xlt", diagonal, ("f1", "em", "squad_f1", "squad_em")),
-        )
-        if groups
-        for value in values
-    }
-    return means | {f"topk_em_{k}": _share_within(examples, k) for k in TOP_K}
-
-
-def _mean_of_cells(cells: Sequence[float | None]) -> float | None:
-    there = [cell for cell in cells if cell is not None]
-    return math.fsum(there) / len(there) if there else None
-
-
-def _mean(group: Sequence[ExampleScore], value: str) -> float:
-    return 100 * math.fsum(getattr(one, value) for one in group) / len(group)
-
-
-def _share_within(examples: Sequence[ExampleScore], k: int) -> float:
-    right = sum(one.right_rank is not None and one.right_rank <= k for one in examples)
-    return 100 * right / len(examples)
+def _mean(values: pd.Series) -> float:
+    return math.fsum(values.tolist()) / len(values)  # exact, so the same in any order

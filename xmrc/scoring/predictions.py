@@ -1,15 +1,26 @@
-"""Predictions beside their golds. In: examples, predictions. Out: the scores of each example."""
+"""Predictions beside their golds. In: examples, predictions. Out: one frame, a row per example."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+
+import pandas as pd
 
 from xmrc.data.examples import Example
 from xmrc.errors import DataError
 from xmrc.scoring.metrics import exact_match, f1, normalise, squad_em, squad_f1
 from xmrc.scoring.spans import AnswerSpan
 
-RANKS = 10  # of Carrino et al. 2023, table 1
+PAIR = ["question_language", "context_language"]
+KEY = ["id", *PAIR]  # an id is that of a question in all its language pairs
+SCORES = ["f1", "em", "squad_f1", "squad_em"]
+COLUMNS = {  # of scored examples, with their types; text is `object`, which holds every string
+    **dict.fromkeys(KEY, "object"),
+    **dict.fromkeys(SCORES, "float64"),  # 0 to 100; squad_*: with English articles everywhere
+    "right_rank": "Int64",  # place of the first EM-right of the distinct n best, from 1; NA: none
+    "answer_length": "int64",  # tokens of the first gold answer, as F1 counts them
+    "windows": "Int64",  # in how many the context was read; NA: not known
+}
 
 _NO_ANSWER = AnswerSpan(text="", start=0, end=0, score=0.0)
 
@@ -48,52 +59,20 @@ class Prediction:
         return self.best.end
 
 
-@dataclass(frozen=True, slots=True)
-class ExampleScore:
-    """One prediction against its golds, each score 0 to 1.
-
-    right_rank: place of the first EM-right answer among the distinct texts of the n best, from 1;
-    None where none of them is right. answer_length: tokens of the first gold answer, as F1 counts
-    them. windows: as in `Prediction`.
-    """
-
-    id: str
-    question_language: str
-    context_language: str
-    f1: float
-    em: float
-    squad_f1: float
-    squad_em: float
-    right_rank: int | None
-    answer_length: int
-    windows: int | None
-
-
-def score_examples(
-    examples: Sequence[Example], predictions: Iterable[Prediction]
-) -> list[ExampleScore]:
-    """The scores of each example, in the order of the examples.
+def score_examples(examples: Sequence[Example], predictions: Iterable[Prediction]) -> pd.DataFrame:
+    """The scores of each example, in the order of the examples: a row with `COLUMNS` for each.
 
     Raises `DataError` where an example is blind, or is not predicted exactly once.
     """
     _refuse_blind(examples)
     by_key = _by_key(predictions)
     _refuse_mismatch([_key(example) for example in examples], by_key)
-    return [_score_one(example, by_key[_key(example)]) for example in examples]
+    return scored_frame(_score_one(example, by_key[_key(example)]) for example in examples)
 
 
-def rank_histogram(example_scores: Iterable[ExampleScore]) -> dict[str, list[int]]:
-    """For each question language, how many first right answers stand at rank 1 to `RANKS`.
-
-    Carrino et al. 2023 (arXiv 2309.17134), table 1; right is EM-right, ranks are of distinct texts.
-    """
-    counts: dict[str, Counter[int | None]] = {}
-    for one in example_scores:
-        counts.setdefault(one.question_language, Counter())[one.right_rank] += 1
-    return {
-        language: [count[rank] for rank in range(1, RANKS + 1)]
-        for language, count in counts.items()
-    }
+def scored_frame(rows: Iterable[Mapping[str, object]]) -> pd.DataFrame:
+    """Scored examples, each a value for every one of `COLUMNS`, as a frame of their types."""
+    return pd.DataFrame(list(rows), columns=list(COLUMNS), dtype="object").astype(COLUMNS)
 
 
 def right_rank(texts: Iterable[str], golds: Sequence[str], language: str) -> int | None:
@@ -102,16 +81,16 @@ def right_rank(texts: Iterable[str], golds: Sequence[str], language: str) -> int
     return next((rank for rank, text in distinct if exact_match(text, golds, language)), None)
 
 
-def check_same_examples(runs: Mapping[str, Sequence[ExampleScore]]) -> None:
+def check_same_examples(runs: Mapping[str, pd.DataFrame]) -> None:
     """DataError unless all runs, by name, have scored the same examples against the same answers.
 
     Answers are known by their lengths alone.
     """
-    (name, first), *others = ((name, _lengths(name, scores)) for name, scores in runs.items())
+    (name, first), *others = ((name, _lengths(name, scored)) for name, scored in runs.items())
     for other, lengths in others:
         _refuse_missing(name, first, other, lengths)
         _refuse_missing(other, lengths, name, first)
-        changed = sorted(key for key, length in first.items() if length != lengths[key])
+        changed = sorted(first.index[first != lengths.reindex(first.index)])
         if changed:
             raise DataError(
                 f"{name} and {other} must be scored against the same answers: {len(changed)} of "
@@ -119,10 +98,10 @@ def check_same_examples(runs: Mapping[str, Sequence[ExampleScore]]) -> None:
             )
 
 
-_Key = tuple[str, str, str]  # an id is that of a question in all its language pairs
+_Key = tuple[str, str, str]  # the values of `KEY`
 
 
-def _key(one: Example | Prediction | ExampleScore) -> _Key:
+def _key(one: Example | Prediction) -> _Key:
     return one.id, one.question_language, one.context_language
 
 
@@ -168,38 +147,36 @@ def _refuse_mismatch(keys: Sequence[_Key], predicted: Mapping[_Key, Prediction])
         )
 
 
-def _lengths(name: str, example_scores: Sequence[ExampleScore]) -> dict[_Key, int]:
-    lengths = {_key(one): one.answer_length for one in example_scores}
-    if not lengths:
+def _score_one(example: Example, prediction: Prediction) -> dict[str, object]:
+    golds = [answer.text for answer in example.answers]
+    texts = [span.text for span in prediction.nbest] or [prediction.answer]
+    rank = right_rank(texts, golds, example.context_language)
+    return {
+        **dict(zip(KEY, _key(example), strict=True)),
+        "f1": 100 * f1(prediction.answer, golds, example.context_language),
+        "em": 100.0 * (rank == 1),
+        "squad_f1": 100 * squad_f1(prediction.answer, golds),
+        "squad_em": 100 * squad_em(prediction.answer, golds),
+        "right_rank": rank,
+        "answer_length": len(normalise(golds[0], example.context_language).split()),
+        "windows": prediction.windows,
+    }
+
+
+def _lengths(name: str, scored: pd.DataFrame) -> pd.Series:
+    lengths = scored.set_index(KEY)["answer_length"]
+    if lengths.empty:
         raise DataError(f"{name} has no scored examples")
-    if len(lengths) < len(example_scores):
-        key = Counter(map(_key, example_scores)).most_common(1)[0][0]
-        raise DataError(f"{_name(key)} stands twice in {name}; once is the rule")
+    repeated = lengths.index[lengths.index.duplicated()]
+    if len(repeated):
+        raise DataError(f"{_name(repeated[0])} stands twice in {name}; once is the rule")
     return lengths
 
 
-def _refuse_missing(
-    name: str, has: Mapping[_Key, int], other: str, lengths: Mapping[_Key, int]
-) -> None:
-    missing = sorted(has.keys() - lengths.keys())
+def _refuse_missing(name: str, has: pd.Series, other: str, lengths: pd.Series) -> None:
+    missing = sorted(has.index.difference(lengths.index))
     if missing:
         raise DataError(
             f"{name} and {other} must be over the same examples: {len(missing)} of the "
             f"{len(has)} of {name} are not in {other}, the first is {_name(missing[0])}"
         )
-
-
-def _score_one(example: Example, prediction: Prediction) -> ExampleScore:
-    golds = [answer.text for answer in example.answers]
-    texts = [span.text for span in prediction.nbest] or [prediction.answer]
-    rank = right_rank(texts, golds, example.context_language)
-    return ExampleScore(
-        *_key(example),
-        f1=f1(prediction.answer, golds, example.context_language),
-        em=float(rank == 1),
-        squad_f1=squad_f1(prediction.answer, golds),
-        squad_em=squad_em(prediction.answer, golds),
-        right_rank=rank,
-        answer_length=len(normalise(golds[0], example.context_language).split()),
-        windows=prediction.windows,
-    )

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from xmrc.scoring.gxlt import Scores
+from xmrc.scoring.gxlt import GxltScores, with_means
 from xmrc.scoring.statistics import Comparison, Difference, holm, shown_p
 from xmrc.tables import Column, Table, frame_of
 
@@ -17,17 +17,14 @@ _MACRO = (("gxlt", "f1"), ("gxlt", "em"), ("xlt", "f1"), ("xlt", "em"))
 _SIGNIFICANT = "* significant after Holm's correction"
 
 
-def gxlt_table(scores: Scores, metric: str = "f1", title: str = "") -> Table:
+def gxlt_table(scores: GxltScores, metric: str = "f1", title: str = "") -> Table:
     """Question languages as rows, context languages as columns, their means in the margins.
 
     `metric` is "f1" or "em". Strong is the diagonal, where both languages are one.
     """
-    matrix = scores.matrix(metric)
-    frame = pd.DataFrame(matrix.values, list(matrix.question_languages), matrix.context_languages)
-    frame["mean"] = matrix.row_means
-    frame.loc["mean"] = [*matrix.column_means, matrix.mean]
+    frame = with_means(scores.matrix(metric))
     return Table(
-        frame.rename_axis("question_language").reset_index(),
+        frame.reset_index(),
         [
             Column("question_language", metric.upper(), names_row=True),
             *(Column(context, show="{:.1f}") for context in frame),

@@ -1,187 +1,124 @@
-"""An evaluation as tidy tables, one fact a row. In: scores of examples. Out: Parquet and CSV.
-
-examples.parquet  every example, which is what `python -m xmrc.compare` reads
-pairs.csv         every language pair: the G-XLT table, top k, what its gap is
-languages.csv     every language as that of the questions and of the contexts
-ranks.csv         where the first right answers stand, by question language
-lengths.csv       by tokens of the gold answer
-windows.csv       by windows that the context was read in, where that is known
+"""An evaluation as tidy tables, one fact a row. In: scored examples. Out: frames.
 
 Scores and shares are 0 to 100. A macro score is the mean over language pairs, any other the mean
 over examples.
+
+A wrong answer has one of two causes. The right one is nowhere among the n best: the reader does not
+find it, and must learn to recall it. Or it stands there behind another: the reader finds it, and
+must learn to rank it (Chen et al. 2022, AAAI, who train the two in two stages).
 """
 
-import csv
-import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
-from statistics import fmean
-from typing import Any
+import math
 
-import pyarrow as pa
-import pyarrow.parquet as pq
+import numpy as np
+import pandas as pd
 
-from xmrc.errors import DataError
-from xmrc.files import replacing
-from xmrc.scoring.diagnosis import diagnose
-from xmrc.scoring.gxlt import TOP_K
-from xmrc.scoring.predictions import ExampleScore, rank_histogram
+from xmrc.scoring.gxlt import TOP_K, mean_scores, within
+from xmrc.scoring.predictions import PAIR
 
-EXAMPLES = "examples.parquet"
-TABLES = (EXAMPLES, "pairs.csv", "languages.csv", "ranks.csv", "lengths.csv", "windows.csv")
+RANKS = 10  # of Carrino et al. 2023, table 1
 
-SCORES = ("f1", "em", "squad_f1", "squad_em")
-_LABEL = "xmrc.overlap"  # among the metadata of EXAMPLES
-_ANY = sys.maxsize
-_LENGTHS = ((0, 1), (2, 2), (3, 4), (5, 8), (9, 16), (17, _ANY))  # tokens, from and to
-_SCHEMA = pa.schema(
-    [
-        ("id", pa.string()),
-        ("question_language", pa.dictionary(pa.int32(), pa.string())),
-        ("context_language", pa.dictionary(pa.int32(), pa.string())),
-        *((name, pa.float64()) for name in SCORES),  # 0 to 100
-        ("right_rank", pa.int32()),  # null: no right answer among the n best
-        ("answer_length", pa.int32()),  # tokens, as F1 counts them
-        ("windows", pa.int32()),  # null: not known
-    ]
-)
-
-_Rows = Iterable[Mapping[str, Any]]
+_LENGTHS = {1: "0-1", 2: "2", 4: "3-4", 8: "5-8", 16: "9-16", math.inf: "17+"}  # tokens, up to
+_RECALL, _RANKING, _NO_GAP = "recall-limited", "ranking-limited", "no gap"
+_CURES = {
+    _RECALL: (
+        "most wrong answers have no right one among the n best, which learning from hard "
+        "candidates (span: hl) is for"
+    ),
+    _RANKING: (
+        "most wrong answers have the right one behind them, which contrastive learning (AA-CL) "
+        "and distillation are for"
+    ),
+    _NO_GAP: "every first answer is right",
+}
+_NAMED = 5  # pairs of a kind that are named, those with the widest gap
 
 
-def write_tables(folder: Path, example_scores: Sequence[ExampleScore], label: str = "") -> None:
-    """Write TABLES into a folder; windows.csv only where the windows are known.
+def pair_rows(scored: pd.DataFrame) -> pd.DataFrame:
+    """The G-XLT table in long form; top_k: right among so many, top_n: among all; and the gap."""
+    among = {f"top_{k}": within(scored, k) for k in TOP_K} | {"top_n": within(scored, math.inf)}
+    shares = scored[PAIR].assign(**among).groupby(PAIR, sort=False, as_index=False).mean()
+    gaps = diagnose(scored)[[*PAIR, "gap"]]
+    return mean_scores(scored, PAIR).merge(shares, on=PAIR).merge(gaps, on=PAIR)
 
-    `label`: how the examples overlap with what the reader was trained on.
+
+def rank_histogram(scored: pd.DataFrame) -> pd.DataFrame:
+    """For each question language, how many first right answers stand at rank 1 to `RANKS`.
+
+    Carrino et al. 2023 (arXiv 2309.17134), table 1; right is EM-right, ranks are of distinct texts.
     """
-    _write_examples(folder / EXAMPLES, example_scores, label)
-    _write_csv(folder / "pairs.csv", pair_rows(example_scores))
-    _write_csv(folder / "languages.csv", _language_rows(example_scores))
-    _write_csv(folder / "ranks.csv", _rank_rows(example_scores))
-    _write_csv(folder / "lengths.csv", _length_rows(example_scores))
-    if all(one.windows is not None for one in example_scores):
-        _write_csv(folder / "windows.csv", _window_rows(example_scores))
+    counts = scored.groupby([PAIR[0], "right_rank"], sort=False).size().unstack(fill_value=0)
+    return counts.reindex(
+        index=scored[PAIR[0]].drop_duplicates(), columns=range(1, RANKS + 1), fill_value=0
+    )
 
 
-def _write_examples(path: Path, example_scores: Sequence[ExampleScore], label: str = "") -> None:
-    """The scores of every example, in their order, and the label that they must carry."""
-    columns = {
-        name: [getattr(one, name) for one in example_scores]
-        for name in _SCHEMA.names
-        if name not in SCORES
-    }
-    columns |= {name: [100 * getattr(one, name) for one in example_scores] for name in SCORES}
-    with replacing(path) as partial:
-        pq.write_table(pa.table(columns, schema=_SCHEMA.with_metadata({_LABEL: label})), partial)
+def rank_shares(scored: pd.DataFrame) -> list[float]:
+    """Of all questions, how many have their first right answer at rank 1 to `RANKS`, in percent."""
+    return (100 * rank_histogram(scored).sum() / len(scored)).tolist()
 
 
-def read_label(path: Path) -> str:
-    """The label of what `_write_examples` wrote; empty where there is no overlap."""
-    metadata = pq.read_schema(path).metadata or {}
-    return str(metadata.get(_LABEL.encode(), b"").decode())
+def rank_rows(scored: pd.DataFrame) -> pd.DataFrame:
+    """The histogram in long form."""
+    return rank_histogram(scored).rename_axis(columns="rank").stack().rename("count").reset_index()
 
 
-def read_examples(path: Path) -> list[ExampleScore]:
-    """What `_write_examples` wrote. DataError: no such file, or not one of ours."""
-    try:
-        table = pq.read_table(path)
-    except (OSError, pa.ArrowException) as error:
-        reason = str(error).splitlines()[0]
-        raise DataError(f"{path}: must be a table of example scores: {reason}") from error
-    if table.schema.names != _SCHEMA.names:
-        found = ", ".join(table.schema.names)
-        raise DataError(f"{path}: must have the columns {', '.join(_SCHEMA.names)}, not {found}")
-    shares = {name: [value / 100 for value in table[name].to_pylist()] for name in SCORES}
-    columns = {name: table[name].to_pylist() for name in _SCHEMA.names} | shares
-    rows = zip(*columns.values(), strict=True)
-    return [ExampleScore(**dict(zip(columns, row, strict=True))) for row in rows]
+def length_rows(scored: pd.DataFrame) -> pd.DataFrame:
+    """Scores by context language and length of the gold answer, in tokens."""
+    cuts, names = [-1, *_LENGTHS], list(_LENGTHS.values())
+    tokens = pd.cut(scored["answer_length"], cuts, labels=names)
+    return _by_context(scored.assign(tokens=tokens), "tokens")
 
 
-def pair_means(example_scores: Sequence[ExampleScore]) -> _Rows:
-    """The G-XLT table in long form: n, f1, em, squad_f1 and squad_em of each language pair."""
-    for pair, group in _grouped(example_scores, _pair).items():
-        yield {"question_language": pair[0], "context_language": pair[1], **_means(group)}
-
-
-def pair_rows(example_scores: Sequence[ExampleScore]) -> _Rows:
-    """`pair_means` and top_k: right among so many, top_n: among all n best; and the gap."""
-    gaps = {(gap.question_language, gap.context_language): gap for gap in diagnose(example_scores)}
-    groups = _grouped(example_scores, _pair)
-    for row, (pair, group) in zip(pair_means(example_scores), groups.items(), strict=True):
-        yield {
-            **row,
-            **{f"top_{k}": _within(group, k) for k in TOP_K},
-            "top_n": _within(group, _ANY),
-            "gap": gaps[pair].kind,
-        }
-
-
-def _language_rows(example_scores: Sequence[ExampleScore]) -> _Rows:
-    """Macro scores of each language, first as that of the question and then of the context."""
-    means = {pair: _means(group) for pair, group in _grouped(example_scores, _pair).items()}
-    for place, side in enumerate(("question", "context")):
-        for language in dict.fromkeys(pair[place] for pair in means):
-            these = [mean for pair, mean in means.items() if pair[place] == language]
-            macro = {name: fmean(mean[name] for mean in these) for name in SCORES}
-            total = sum(mean["n"] for mean in these)
-            yield {"side": side, "language": language, "pairs": len(these), "n": total, **macro}
-
-
-def _rank_rows(example_scores: Sequence[ExampleScore]) -> _Rows:
-    """Carrino et al. 2023 (arXiv 2309.17134), table 1, in long form."""
-    for language, counts in rank_histogram(example_scores).items():
-        for rank, count in enumerate(counts, 1):
-            yield {"question_language": language, "rank": rank, "count": count}
-
-
-def _length_rows(example_scores: Sequence[ExampleScore]) -> _Rows:
-    """Scores by context language and length of the gold answer."""
-    for language, group in _grouped(example_scores, lambda one: one.context_language).items():
-        lengths = _grouped(group, lambda one: _length(one.answer_length))
-        for (least, most), these in sorted(lengths.items()):
-            tokens = (
-                f"{least}+" if most == _ANY else str(least) if least == most else f"{least}-{most}"
-            )
-            yield {"context_language": language, "tokens": tokens, **_means(these)}
-
-
-def _window_rows(example_scores: Sequence[ExampleScore]) -> _Rows:
+def window_rows(scored: pd.DataFrame) -> pd.DataFrame:
     """Scores by context language and number of windows."""
-    for language, group in _grouped(example_scores, lambda one: one.context_language).items():
-        for windows, these in sorted(_grouped(group, lambda one: one.windows).items()):
-            yield {"context_language": language, "windows": windows, **_means(these)}
+    return _by_context(scored, "windows")
 
 
-def _pair(one: ExampleScore) -> tuple[str, str]:
-    return one.question_language, one.context_language
+def _by_context(scored: pd.DataFrame, column: str) -> pd.DataFrame:
+    """Languages as they come, and within each the groups of `column` from the least up."""
+    parts = [part for _, part in scored.groupby(PAIR[1], sort=False)]
+    ordered = pd.concat([part.sort_values(column, kind="stable") for part in parts])
+    return mean_scores(ordered, [PAIR[1], column])
 
 
-def _length(tokens: int) -> tuple[int, int]:
-    return next((least, most) for least, most in _LENGTHS if tokens <= most)
+def diagnose(scored: pd.DataFrame) -> pd.DataFrame:
+    """What keeps each language pair back, in the order in which they come.
+
+    n, and the shares of its questions: `first`, the best answer is right; `behind`, another of the
+    n best is; `absent`, none of them is. `gap` is what most wrong answers lack, where both are as
+    many the right rank.
+    """
+    rank = scored["right_rank"]
+    cases = {"first": rank == 1, "behind": rank > 1, "absent": rank.isna()}
+    shares = {name: 100.0 * case.fillna(False).astype(float) for name, case in cases.items()}
+    groups = scored[PAIR].assign(**shares).groupby(PAIR, sort=False)
+    gaps = groups.mean()
+    gaps.insert(0, "n", groups.size())
+    solved, recall = gaps["first"] == 100, gaps["absent"] > gaps["behind"]
+    gaps["gap"] = np.select([solved, recall], [_NO_GAP, _RECALL], _RANKING)
+    return gaps.reset_index()
 
 
-def _grouped(
-    example_scores: Iterable[ExampleScore], key: Callable[[ExampleScore], Any]
-) -> dict[Any, list[ExampleScore]]:
-    """The examples of each value of `key`, in the order in which they come."""
-    groups: dict[Any, list[ExampleScore]] = {}
-    for one in example_scores:
-        groups.setdefault(key(one), []).append(one)
-    return groups
+def in_words(gaps: pd.DataFrame) -> list[str]:
+    """A line for each kind of gap that there is: how many pairs, what cures them, the widest."""
+    by_kind = {kind: gaps[gaps["gap"] == kind] for kind in _CURES}
+    return [
+        f"{kind} in {len(these)} of {len(gaps)} language pairs: {cure}{_widest(these, kind)}"
+        for (kind, these), cure in zip(by_kind.items(), _CURES.values(), strict=True)
+        if len(these)
+    ]
 
 
-def _means(group: Sequence[ExampleScore]) -> dict[str, Any]:
-    means = {name: 100 * fmean(getattr(one, name) for one in group) for name in SCORES}
-    return {"n": len(group), **means}
-
-
-def _within(group: Sequence[ExampleScore], k: int) -> float:
-    return 100 * fmean(one.right_rank is not None and one.right_rank <= k for one in group)
-
-
-def _write_csv(path: Path, rows: _Rows) -> None:
-    rows = list(rows)
-    with replacing(path) as partial, open(partial, "w", encoding="utf-8", newline="") as file:
-        table = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        table.writeheader()
-        table.writerows(rows)
+def _widest(gaps: pd.DataFrame, kind: str) -> str:
+    """The pairs with most wrong answers, and what is the matter with them."""
+    if kind == _NO_GAP:
+        return ""
+    state = "absent" if kind == _RECALL else "behind"
+    widest = gaps.sort_values(state, ascending=False, kind="stable")[:_NAMED]
+    shown = ", ".join(
+        f"{question}-{context} ({share:.0f} % {state})"
+        for question, context, share in widest[[*PAIR, state]].itertuples(index=False)
+    )
+    rest = f" and {len(gaps) - _NAMED} more" if len(gaps) > _NAMED else ""
+    return f"; most in {shown}{rest}"

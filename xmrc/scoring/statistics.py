@@ -10,17 +10,24 @@ S seeds, I question ids, P language pairs, G groups of pairs, R resamples.
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
 from typing import Literal, NamedTuple
 
 import numpy as np
+import pandas as pd
 from scipy import stats
 
 from xmrc.data.examples import LanguagePair
 from xmrc.errors import DataError
-from xmrc.scoring.gxlt import Scores
-from xmrc.scoring.predictions import ExampleScore, check_same_examples
-from xmrc.scoring.resampling import Sums, bootstrap, values_of_ids
+from xmrc.scoring.gxlt import GxltScores
+from xmrc.scoring.predictions import PAIR, check_same_examples
+from xmrc.scoring.resampling import (
+    bootstrap,
+    by_question,
+    group_means,
+    influences,
+    members,
+    restricted,
+)
 
 METRICS = ("f1", "em")
 LEVEL = 0.95  # of the intervals
@@ -93,44 +100,40 @@ class _Tests(NamedTuple):
 
 
 def compare_examples(
-    first: Sequence[ExampleScore],
-    second: Sequence[ExampleScore],
-    *,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
+    first: pd.DataFrame, second: pd.DataFrame, *, resamples: int = RESAMPLES, seed: int = 0
 ) -> Comparison:
-    """Two readers over the same examples, which may come in any order.
+    """Two readers that scored the same examples, which may come in any order.
 
     Intervals are those of the percentile bootstrap over question ids, XLT's over the ids and pairs
-    of the diagonal alone. p-values are those of the t-test over the `values_of_ids`; for a single
-    pair that is the paired t-test of its examples.
+    of the diagonal alone. p-values are those of the t-test over the `influences` of the ids; for a
+    single pair that is the paired t-test of its examples.
 
     Raises DataError: other examples or other gold answers on one side, fewer than two ids.
     """
     check_same_examples({"the first run": first, "the second run": second})
-    ids = len({one.id for one in first})
+    ids = first["id"].nunique()
     if ids < 2:
         raise DataError(f"a comparison needs at least 2 question ids, got {ids}")
-    groups = _groups_of((one.question_language, one.context_language) for one in first)
+    pairs = sorted(set(_pairs_in(first)))
+    groups = _groups_of(pairs)
     samples = [
         [group for group in groups if (group.scope == "xlt") is diagonal]
         for diagonal in (False, True)
     ]
     differences: list[Difference] = []
-    for metric, sample in product(METRICS, filter(None, samples)):
-        pairs = sorted({pair for group in sample for pair in group.pairs})
-        before, after = (_sums(side, metric).restricted(pairs) for side in (first, second))
-        member_PG = before.members([group.pairs for group in sample])
-        change = Sums(before.pairs, after.sum_IP - before.sum_IP, before.count_IP)
-        resampled_RG = bootstrap(change, member_PG, resamples=resamples, seed=seed)
-        tests = _test_ids(change, member_PG, resampled_RG)
-        differences += _differences(
-            metric, sample, before.means(member_PG), after.means(member_PG), tests
-        )
+    for metric in METRICS:
+        sides = [by_question(side, metric) for side in (first, second)]
+        for sample in filter(None, samples):
+            member_PG = members(pairs, [group.pairs for group in sample])
+            keep_P = np.any(member_PG, axis=1)
+            before_IP, after_IP = (restricted(value_IP, keep_P) for value_IP in sides)
+            tests = _test_ids(after_IP - before_IP, member_PG[keep_P], resamples, seed)
+            means = [group_means(value_IP, member_PG[keep_P]) for value_IP in (before_IP, after_IP)]
+            differences += _differences(metric, sample, means[0], means[1], tests)
     return Comparison("question ids", (ids, ids), tuple(differences), _wilcoxon(differences))
 
 
-def compare_seeds(first: Sequence[Scores], second: Sequence[Scores]) -> Comparison:
+def compare_seeds(first: Sequence[GxltScores], second: Sequence[GxltScores]) -> Comparison:
     """Two groups of readers that differ in their seeds alone: Welch's t-test over the seeds.
 
     Raises DataError: fewer than two seeds on a side, scores over other pairs or of more examples.
@@ -197,44 +200,41 @@ def _groups_of(pairs: Iterable[LanguagePair]) -> list[Group]:
     ]
 
 
-def check_same_pairs(seeds: Sequence[Scores]) -> list[Group]:
+def _pairs_in(frame: pd.DataFrame) -> list[LanguagePair]:
+    return list(zip(*(frame[side] for side in PAIR), strict=True))
+
+
+def check_same_pairs(seeds: Sequence[GxltScores]) -> list[Group]:
     """The groups of pairs that all of `seeds` have scores for.
 
     Raises DataError: scores over other pairs, or of another number of examples in a pair.
     """
-    expected, *others = ({name: one.n for name, one in scores.pairs.items()} for scores in seeds)
+    expected, *others = (_by_pair(scores, "n") for scores in seeds)
     for other in others:
         if other != expected:
-            name = min(dict(expected.items() ^ other.items()))
+            pair = min(dict(expected.items() ^ other.items()))
             raise DataError(
-                f"seeds must be scored on the same examples: of the pair {name} one has "
-                f"{expected.get(name, 0)}, another {other.get(name, 0)}"
+                f"seeds must be scored on the same examples: of the pair {'-'.join(pair)} one has "
+                f"{expected.get(pair, 0)}, another {other.get(pair, 0)}"
             )
-    scores = seeds[0]
-    every = product(scores.question_languages, scores.context_languages)
-    return _groups_of(pair for pair in every if "-".join(pair) in scores.pairs)
+    return _groups_of(expected)
 
 
-def means_of_seeds(seeds: Sequence[Scores], groups: Sequence[Group], metric: str) -> np.ndarray:
+def means_of_seeds(seeds: Sequence[GxltScores], groups: Sequence[Group], metric: str) -> np.ndarray:
     """The mean of each group's pairs, for each seed: (S, G), 0 to 100."""
+    by_pair = [_by_pair(scores, metric) for scores in seeds]
     return np.array(
-        [
-            [
-                np.mean([getattr(scores.pairs["-".join(pair)], metric) for pair in group.pairs])
-                for group in groups
-            ]
-            for scores in seeds
-        ]
+        [[np.mean([mean[pair] for pair in group.pairs]) for group in groups] for mean in by_pair]
     )
 
 
-def _sums(example_scores: Sequence[ExampleScore], metric: str) -> Sums:
-    keys = [(one.id, (one.question_language, one.context_language)) for one in example_scores]
-    return Sums.of(keys, 100 * np.array([getattr(one, metric) for one in example_scores]))
+def _by_pair(scores: GxltScores, column: str) -> dict[LanguagePair, float]:
+    return dict(zip(_pairs_in(scores.pairs), scores.pairs[column], strict=True))
 
 
-def _test_ids(change: Sums, member_PG: np.ndarray, resampled_RG: np.ndarray) -> _Tests:
-    values = [values_of_ids(change, member_P) for member_P in member_PG.T]
+def _test_ids(change_IP: np.ndarray, member_PG: np.ndarray, resamples: int, seed: int) -> _Tests:
+    resampled_RG = bootstrap(change_IP, member_PG, resamples=resamples, seed=seed)
+    values = [influences(change_IP, member_P) for member_P in member_PG.T]
     tail = 100 * (1 - LEVEL) / 2
     low_G, high_G = np.nanpercentile(resampled_RG, [tail, 100 - tail], axis=0)
     alone_G = np.array([len(one) < 2 for one in values])

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from xmrc.files import replacing
-from xmrc.scoring.score_tables import SCORES
+from xmrc.scoring.predictions import SCORES
 from xmrc.tracking.tracker import Tracker
 
 PAIRS, C_KL, WATCHED = "pairs.csv", "c_kl.csv", "watched.csv"

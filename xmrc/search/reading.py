@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
+
 from xmrc.data.cache import Cache
 from xmrc.data.examples import Example
 from xmrc.data.features import WindowSize
@@ -14,10 +16,15 @@ from xmrc.data.scored_set import ScoredSet
 from xmrc.data.store import load_examples, store_examples
 from xmrc.learning.reader import CARD, ReadingJob, read_size
 from xmrc.learning.worker import WorkerResources
-from xmrc.scoring.evaluation_files import write_matrix, write_predictions, write_scores
-from xmrc.scoring.gxlt import Scores, summarise
-from xmrc.scoring.predictions import ExampleScore, Prediction, score_examples
-from xmrc.scoring.score_tables import TABLES, write_tables
+from xmrc.scoring.evaluation_files import (
+    TABLES,
+    write_matrix,
+    write_predictions,
+    write_scores,
+    write_tables,
+)
+from xmrc.scoring.gxlt import GxltScores, summarise
+from xmrc.scoring.predictions import Prediction, score_examples
 from xmrc.search.cluster import check_shared, predict_on_cluster, ray_cluster
 from xmrc.search.corpora import StudyData
 from xmrc.search.resources import cluster_nodes, fit_trials
@@ -34,8 +41,8 @@ class Reading:
 
     examples: Sequence[Example]
     predictions: Sequence[Prediction]
-    example_scores: Sequence[ExampleScore]
-    scores: Scores
+    scored: pd.DataFrame  # a row for each example
+    scores: GxltScores
 
 
 def read_on_workers(
@@ -79,8 +86,8 @@ def read_on_cluster(
         threads=resources.threads,
     )
     predictions = predict_on_cluster(job, examples, resources)
-    example_scores = score_examples(examples, predictions)
-    return Reading(examples, predictions, example_scores, summarise(example_scores))
+    scored = score_examples(examples, predictions)
+    return Reading(examples, predictions, scored, summarise(scored))
 
 
 def reader_size(settings: RunSettings, model: str) -> WindowSize:
@@ -95,7 +102,7 @@ def write_reading(folder: Path, reading: Reading, label: str) -> None:
     """
     write_matrix(folder / "matrix.csv", reading.scores)
     write_predictions(folder / "predictions.jsonl", reading.predictions)
-    write_tables(folder, reading.example_scores, label)
+    write_tables(folder, reading.scored, label)
     write_scores(folder / SCORES_FILE, reading.scores)
 
 

@@ -9,7 +9,7 @@ import xmrc
 from xmrc.data.examples import Example
 from xmrc.learning.job import MODEL
 from xmrc.learning.worker import WorkerResources
-from xmrc.scoring.gxlt import Scores
+from xmrc.scoring.gxlt import GxltScores
 from xmrc.scoring.metrics import exact_match
 from xmrc.scoring.predictions import Prediction
 from xmrc.search.corpora import StudyData
@@ -121,7 +121,7 @@ def register_winner(
     return Champion(winner.trial, model, folder, reading, shown, registered, version, verdict)
 
 
-def _publish(tracker: Tracker, ledger: Ledger, folder: Path, scores: Scores) -> None:
+def _publish(tracker: Tracker, ledger: Ledger, folder: Path, scores: GxltScores) -> None:
     """Put the tables beside the study's run in MLflow."""
     tracker.log_table(Table(trials_frame(ledger.table, ledger.metric)), "trials.csv")
     publish_files(tracker, folder, CHAMPION)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from xmrc.scoring.gxlt import Scores
-from xmrc.scoring.statistics import Group, check_same_pairs, holm, means_of_seeds, shown_p, welch
+from xmrc.scoring.gxlt import GxltScores
+from xmrc.scoring.statistics import check_same_pairs, holm, means_of_seeds, shown_p, welch
 
 _SEEDS = 5  # at least, on each side
 
@@ -38,8 +38,8 @@ class Decision:
 
 
 def promotion(
-    champion: Sequence[Scores] | None,
-    candidate: Sequence[Scores],
+    champion: Sequence[GxltScores] | None,
+    candidate: Sequence[GxltScores],
     *,
     alpha: float = 0.05,
     max_language_drop: float = 1.0,
@@ -61,10 +61,13 @@ def promotion(
             text = f"{name} has {len(side)} seeds with scores to compare, and {_SEEDS} are needed"
             return Decision(False, text)
     groups = check_same_pairs([*champion, *candidate])
-    macro = [group for group in groups if group.scope == "gxlt"]
-    before_S, after_S = (means_of_seeds(side, macro, "f1")[:, 0] for side in (champion, candidate))
-    p = float(welch(after_S[:, None], before_S[:, None], "greater")[2][0])
-    drops = _drops(champion, candidate, [group for group in groups if group.scope == "context"])
+    macro, *contexts = (group for group in groups if group.scope in ("gxlt", "context"))
+    before_SG, after_SG = (
+        means_of_seeds(side, [macro, *contexts], "f1") for side in (champion, candidate)
+    )
+    before_S, after_S = before_SG[:, 0], after_SG[:, 0]
+    p = float(welch(after_SG[:, :1], before_SG[:, :1], "greater")[2][0])
+    drops = _drops([group.name for group in contexts], before_SG[:, 1:], after_SG[:, 1:])
     severe = [one for one in drops if one.points > max_language_drop and one.p < alpha]
     shown = f"gxlt_f1 {_spread(after_S)} against the champion's {_spread(before_S)}"
     test = f"{shown} (one-sided Welch test over seeds, p {shown_p(p)}, alpha {alpha:g})"
@@ -77,13 +80,12 @@ def promotion(
 
 
 def _drops(
-    champion: Sequence[Scores], candidate: Sequence[Scores], groups: Sequence[Group]
+    languages: Sequence[str], before_SG: np.ndarray, after_SG: np.ndarray
 ) -> tuple[_Drop, ...]:
-    before_SG, after_SG = (means_of_seeds(side, groups, "f1") for side in (champion, candidate))
     p_G = holm(welch(before_SG, after_SG, "greater")[2])
     points_G = before_SG.mean(axis=0) - after_SG.mean(axis=0)
-    rows = zip(groups, points_G.tolist(), p_G.tolist(), strict=True)
-    return tuple(_Drop(group.name, points, p) for group, points, p in rows)
+    rows = zip(languages, points_G.tolist(), p_G.tolist(), strict=True)
+    return tuple(_Drop(*row) for row in rows)
 
 
 def _spread(scores_S: np.ndarray) -> str:

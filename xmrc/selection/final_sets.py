@@ -5,16 +5,16 @@ there already is not read again.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
+
+import pandas as pd
 
 from xmrc.data.scored_set import ScoredSet
 from xmrc.files import write_text
 from xmrc.learning.worker import WorkerResources
-from xmrc.scoring.evaluation_files import read_scores
-from xmrc.scoring.gxlt import Scores
-from xmrc.scoring.predictions import ExampleScore
-from xmrc.scoring.score_tables import EXAMPLES, read_examples
+from xmrc.scoring.evaluation_files import EXAMPLES, read_examples, read_scores
+from xmrc.scoring.gxlt import GxltScores
 from xmrc.search.corpora import StudyData
 from xmrc.search.folder import CHAMPION, FINAL, StudyFolder
 from xmrc.search.reading import SCORES_FILE, publish_files, read_on_cluster, write_reading
@@ -25,7 +25,7 @@ from xmrc.tracking.tracker import Tracker
 BASE = "base"  # the reader that the trials start from
 _LABELS = "labels.json"  # for each corpus how it overlaps with training; "" where it does not
 
-FinalScores = Mapping[ScoredSet, Mapping[str, Scores]]  # by set, by the name of the reader
+FinalScores = Mapping[ScoredSet, Mapping[str, GxltScores]]  # by set, by the name of the reader
 
 
 def score_finals(
@@ -59,8 +59,8 @@ def score_finals(
     return found
 
 
-def read_finals(folder: Path) -> dict[ScoredSet, dict[str, Sequence[ExampleScore]]]:
-    """What each reader, by its name, made of each final set of a study, in their order.
+def read_finals(folder: Path) -> dict[ScoredSet, dict[str, pd.DataFrame]]:
+    """The scored examples of each reader, by its name, on each final set, in the study's order.
 
     None before all of them were scored.
     """
@@ -75,7 +75,7 @@ def read_finals(folder: Path) -> dict[ScoredSet, dict[str, Sequence[ExampleScore
     }
 
 
-def metrics_of(corpus: str, reader: str, scores: Scores) -> dict[str, float]:
+def metrics_of(corpus: str, reader: str, scores: GxltScores) -> dict[str, float]:
     """`final/mlqa/test/champion_gxlt_f1` and so on, as MLflow shows them."""
     place = final_folder(corpus, reader)
     return {f"{place}_{name}": value for name, value in scores.metrics.items()}

@@ -15,7 +15,7 @@ from xmrc.errors import DataError, ResourceError
 from xmrc.learning.job import MODEL
 from xmrc.learning.worker import WorkerResources
 from xmrc.scoring.evaluation_files import read_scores, write_scores
-from xmrc.scoring.gxlt import Scores
+from xmrc.scoring.gxlt import GxltScores
 from xmrc.search.corpora import StudyData
 from xmrc.search.folder import CHAMPION, PROMOTION, VERDICT
 from xmrc.search.ledger import TrialRecord
@@ -91,7 +91,7 @@ def _score_seeds(
     unseen: ScoredSet,
     seeds: Sequence[TrialRecord],
     resources: WorkerResources,
-) -> list[Scores]:
+) -> list[GxltScores]:
     """Let the reader of every seed answer the promotion set; files `promotion/1.json` and on."""
     run.say(f"promotion: {len(seeds)} seeds on {unseen.name}, of which the search saw nothing")
     found, rows = [], []
@@ -112,7 +112,7 @@ def _score_seeds(
 def decide(
     tracker: Tracker,
     champion: Version | None,
-    scores: Sequence[Scores],
+    scores: Sequence[GxltScores],
     unseen: str,
     settings: PromotionSettings,
 ) -> Decision:
@@ -120,7 +120,7 @@ def decide(
 
     What cannot be compared is not promoted, and the reason says why.
     """
-    before: Sequence[Scores] | None = None
+    before: Sequence[GxltScores] | None = None
     if champion is not None:
         if champion.tags.get(SET, unseen) != unseen:
             text = f"the champion, version {champion.number}, was scored on another promotion set"
@@ -134,7 +134,7 @@ def decide(
     return promotion(before, scores, **limits)
 
 
-def _stored_scores(tracker: Tracker, champion: Version) -> list[Scores]:
+def _stored_scores(tracker: Tracker, champion: Version) -> list[GxltScores]:
     """The scores of a champion's seeds on its promotion set; none where none were kept.
 
     Errors: ResourceError if they are not where its tags say, DataError if they are not scores.
