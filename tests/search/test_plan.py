@@ -16,7 +16,7 @@ from xmrc.search.plan import describe_corpus, print_plan
 from xmrc.search.rehearsal import rehearsal
 from xmrc.search.resources import cluster_nodes, fit_trials, this_machine
 from xmrc.settings import load_study
-from xmrc.settings.yaml_text import parse
+from xmrc.settings.yaml_text import parse_yaml
 
 YAML = """
 name: few
@@ -70,7 +70,7 @@ def test_the_whole_plan(load, tmp_path):
     study = load()
     printed = plan(study)
     settings, searched, corpora, epoch, trials = printed.split("\n\n")
-    assert parse(settings)["settings"]["data"]["languages"] == ["en", "es", "de", "zh"]
+    assert parse_yaml(settings)["settings"]["data"]["languages"] == ["en", "es", "de", "zh"]
     (tmp_path / "again.yaml").write_text(settings)
     assert load_study(tmp_path / "again.yaml") == study
     assert searched.splitlines() == [

@@ -5,7 +5,7 @@ import pytest
 from xmrc.errors import SettingsError
 from xmrc.learning.terms import DistillSettings
 from xmrc.settings import ObjectiveSettings, RunSettings, flat, to_yaml, with_values
-from xmrc.settings.yaml_text import parse
+from xmrc.settings.yaml_text import parse_yaml
 
 ON = RunSettings(objective=ObjectiveSettings(distill=DistillSettings()))
 
@@ -63,7 +63,7 @@ def test_flat_is_one_scalar_for_each_key():
         with_values(
             ON,
             {
-                key: parse(value) if key.endswith("languages") else value
+                key: parse_yaml(value) if key.endswith("languages") else value
                 for key, value in rows.items()
             },
         )
@@ -73,4 +73,4 @@ def test_flat_is_one_scalar_for_each_key():
 
 def test_settings_are_written_whole_and_read_back(tmp_path):
     settings = with_values(ON, {"data.root": str(tmp_path), "training.dropout": 0.1})
-    assert RunSettings.model_validate(parse(to_yaml(settings))) == settings
+    assert RunSettings.model_validate(parse_yaml(to_yaml(settings))) == settings

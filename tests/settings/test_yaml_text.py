@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xmrc.settings.yaml_text import one_line, parse, write
+from xmrc.settings.yaml_text import one_line, parse_yaml, write_yaml
 
 SCALARS = (
     st.none()
@@ -60,7 +60,7 @@ TREES = st.recursive(
     ],
 )
 def test_scalars_are_those_of_yaml_1_2(text, value):
-    assert repr(parse(text)) == repr(value)
+    assert repr(parse_yaml(text)) == repr(value)
 
 
 @settings(deadline=None)
@@ -68,14 +68,14 @@ def test_scalars_are_those_of_yaml_1_2(text, value):
 def test_json_reads_as_json(tree):
     text = json.dumps(tree, ensure_ascii=True).replace("Infinity", ".inf")
     if "\\u" not in text:  # JSON writes a character above U+FFFF as two escapes, YAML as one
-        assert parse(text) == json.loads(text.replace(".inf", "Infinity"))
+        assert parse_yaml(text) == json.loads(text.replace(".inf", "Infinity"))
 
 
 @settings(deadline=None)
 @given(TREES)
 def test_written_text_reads_back(tree):
-    assert repr(parse(write(tree))) == repr(tree)
-    assert repr(parse(one_line(tree))) == repr(tree)
+    assert repr(parse_yaml(write_yaml(tree))) == repr(tree)
+    assert repr(parse_yaml(one_line(tree))) == repr(tree)
     assert "\n" not in one_line(tree)
 
 
@@ -103,14 +103,14 @@ def test_written_text_reads_back(tree):
 )
 def test_what_is_no_yaml_is_named_with_its_place(text, error):
     with pytest.raises(ValueError, match=re.escape(error)) as caught:
-        parse(text)
+        parse_yaml(text)
     assert "\n" not in str(caught.value)
 
 
 def refused(text):
     """The line that says why the text is no YAML of ours, None for one that reads."""
     try:
-        parse(text)
+        parse_yaml(text)
     except ValueError as error:
         return str(error)
     return None

@@ -20,7 +20,7 @@ from typing import Any
 from xmrc.errors import ResourceError, SettingsError
 from xmrc.files import check_writable, write_text
 from xmrc.settings import Study, to_yaml
-from xmrc.settings.yaml_text import one_line, parse
+from xmrc.settings.yaml_text import one_line, parse_yaml
 
 SETTINGS, _STATE, LEDGER = "study.yaml", "state.json", "trials.json"
 START, CHAMPION, REPORT, FINAL = "start", "champion", "report", "final"
@@ -101,7 +101,10 @@ def latest_folder(root: Path, study: Study) -> StudyFolder:
     if not runs:
         raise SettingsError(f"--resume: a study must have begun under {root / study.name}")
     file = runs[-1] / SETTINGS
-    then, now = _leaves(parse(file.read_text(encoding="utf-8"))), _leaves(parse(to_yaml(study)))
+    then, now = (
+        _leaves(parse_yaml(file.read_text(encoding="utf-8"))),
+        _leaves(parse_yaml(to_yaml(study))),
+    )
     for key in (*now, *then):
         if then.get(key) != now.get(key):
             raise SettingsError(

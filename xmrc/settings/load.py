@@ -18,13 +18,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from xmrc.errors import SettingsError
-from xmrc.settings import yaml_text
-from xmrc.settings.overrides import Override, apply, parse_override
+from xmrc.settings.overrides import Override, apply_overrides, parse_override
 from xmrc.settings.plugins import is_file, load_plugins
 from xmrc.settings.schema import Study
 from xmrc.settings.sections import RunSettings
 from xmrc.settings.space_checks import check_space
 from xmrc.settings.wording import BrokenRuleError, Problem, problems, summary, written_value
+from xmrc.settings.yaml_text import parse_yaml
 
 _BUILT_IN = ("demo", "scratch")  # encoders, whatever folders there are
 DATA_ROOT = "XMRC_DATA"  # environment variable: folder of the corpora
@@ -48,7 +48,7 @@ def load_study(path: Path, overrides: Sequence[str] = ()) -> Study:
     """
     assignments = [parse_override(text) for text in overrides]
     files = _read_files(path)
-    tree = _with_plugins(apply(_merged(files), assignments), files, assignments)
+    tree = _with_plugins(apply_overrides(_merged(files), assignments), files, assignments)
     try:
         study = _validated(tree)
         check_space(study)
@@ -85,7 +85,7 @@ def _read_mapping(path: Path) -> dict[str, Any]:
         SettingsError: it is no YAML, or no mapping.
     """
     try:
-        tree = yaml_text.parse(path.read_text(encoding="utf-8"))
+        tree = parse_yaml(path.read_text(encoding="utf-8"))
     except UnicodeDecodeError as error:
         raise SettingsError(f"{path}: must be UTF-8 text, byte {error.start} is not") from error
     except ValueError as error:

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from xmrc.errors import SettingsError
-from xmrc.settings import yaml_text
 from xmrc.settings.domains import KINDS
 from xmrc.settings.values import put
+from xmrc.settings.yaml_text import parse_yaml
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ def parse_override(text: str) -> Override:
     if not equals or not all(parts):
         raise SettingsError(f"--set {text}: must be KEY=VALUE with a dotted key")
     try:
-        return Override(text, _path(parts), yaml_text.parse(value))
+        return Override(text, _path(parts), parse_yaml(value))
     except ValueError as error:
         raise SettingsError(f"--set {text}: the value is no YAML: {error}") from error
 
@@ -59,7 +59,7 @@ def _path(parts: tuple[str, ...]) -> tuple[str, ...]:
     return ("space", ".".join(entry))
 
 
-def apply(tree: Mapping[str, Any], overrides: Sequence[Override]) -> dict[str, Any]:
+def apply_overrides(tree: Mapping[str, Any], overrides: Sequence[Override]) -> dict[str, Any]:
     """`tree` with every override put in."""
     result = dict(tree)
     for override in overrides:

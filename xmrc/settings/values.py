@@ -5,7 +5,6 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from xmrc.settings import yaml_text
 from xmrc.settings.sections import RunSettings
 from xmrc.settings.wording import (
     BrokenRuleError,
@@ -16,6 +15,7 @@ from xmrc.settings.wording import (
     problems,
     unknown,
 )
+from xmrc.settings.yaml_text import one_line, write_yaml
 
 _ABOVE = ("settings",)
 
@@ -87,12 +87,10 @@ def _flat(tree: Mapping[str, Any], above: str) -> dict[str, Any]:
         if isinstance(value, dict) and value:
             rows |= _flat(value, f"{above}{key}.")
         else:
-            rows[above + key] = (
-                yaml_text.one_line(value) if isinstance(value, list | dict) else value
-            )
+            rows[above + key] = one_line(value) if isinstance(value, list | dict) else value
     return rows
 
 
 def to_yaml(model: BaseModel) -> str:
     """The whole of `model`, defaults included, as a study file (or its `settings`) is written."""
-    return yaml_text.write(model.model_dump(mode="json"))
+    return write_yaml(model.model_dump(mode="json"))

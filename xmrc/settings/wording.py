@@ -14,7 +14,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from xmrc.errors import SettingsError
-from xmrc.settings import yaml_text
+from xmrc.settings.yaml_text import one_line
 
 KeyPath = tuple[str | int, ...]
 
@@ -78,7 +78,7 @@ def dotted(path: KeyPath) -> str:
 
 def written_value(value: Any) -> str:
     """`value` as the user would write it, cut to a length that leaves the message readable."""
-    text = yaml_text.one_line(value)
+    text = one_line(value)
     return text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 1] + "…"
 
 

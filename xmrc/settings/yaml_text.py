@@ -114,7 +114,7 @@ def _yaml() -> YAML:
     return yaml
 
 
-def parse(text: str) -> Any:
+def parse_yaml(text: str) -> Any:
     """The value that `text` writes.
 
     Raises:
@@ -134,13 +134,13 @@ def parse(text: str) -> Any:
         raise ValueError(f"the character U+{error.character:04X} may not stand {where}") from error
 
 
-def write(value: Any) -> str:
-    """Block text for people; `parse` gives `value` back. What holds only scalars is on one line."""
+def write_yaml(value: Any) -> str:
+    """Block text for people, which reads back as it was; what holds only scalars is on one line."""
     return _written(value, flow=None)
 
 
 def one_line(value: Any) -> str:
-    """`value` as it could stand after `key:`; `parse` gives it back."""
+    """`value` as it could stand after `key:`; `parse_yaml` gives it back."""
     return _written(value, flow=True).removesuffix("...\n").rstrip("\n")
 
 

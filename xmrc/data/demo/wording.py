@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
-from xmrc.settings.yaml_text import parse
+from xmrc.settings.yaml_text import parse_yaml
 
 GENDERS = ("masculine", "feminine")  # a person's gender is an index of these
 _SCRIPTS = {"ar": 1, "hi": 2, "zh": 3}  # column of a name; every other language writes Latin, 0
@@ -112,7 +112,7 @@ def all_texts() -> Iterator[str]:
 def tables() -> _Tables:
     """Read the words once."""
     content = files("xmrc").joinpath("assets/demo_facts.yaml").read_text(encoding="utf-8")
-    raw = parse(content)
+    raw = parse_yaml(content)
     return _Tables(
         relations={name: _relation(**entry) for name, entry in raw["relations"].items()},
         values=raw["values"],
