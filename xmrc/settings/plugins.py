@@ -45,14 +45,14 @@ def load_plugins(names: Sequence[str] = ()) -> None:
     What is loaded already stays. Raises SettingsError (the plugin, the cause): it is not there, or
     raises an error while it is loaded.
     """
-    load_built_in()
+    _load_built_in()
     for entry in importlib.metadata.entry_points(group=_ENTRY_POINTS):
         install_plugin(Plugin(entry.value, entry.module))
     for name in names:
         install_plugin(_plugin_of_file(Path(name)) if is_file(name) else Plugin(name, name))
 
 
-def load_built_in() -> None:
+def _load_built_in() -> None:
     """Load the terms that xmrc itself has."""
     importlib.import_module(_BUILT_IN)
 
@@ -74,7 +74,7 @@ def is_file(name: str) -> bool:
 
 def install_plugin(plugin: Plugin) -> None:
     """Load one plugin, once in a process. SettingsError as in `load_plugins`."""
-    load_built_in()
+    _load_built_in()
     if plugin.module in _loaded:
         return
     _loading.append(plugin)

@@ -34,7 +34,7 @@ _BOUNDS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusi
 _UNBOUNDED = 2**31 - 1  # a limit that is there for the machine's sake is not told
 
 
-def reference() -> str:
+def _reference() -> str:
     """Sections in the order of the file, each with a table of its keys."""
     schema = Study.model_json_schema()
     objective = schema["$defs"]["ObjectiveSettings"]["properties"]
@@ -112,4 +112,4 @@ def _bounds(field: _Schema) -> str:
 
 if __name__ == "__main__":
     load_plugins(sys.argv[1:])
-    print(reference(), end="")
+    print(_reference(), end="")

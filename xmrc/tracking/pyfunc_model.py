@@ -15,7 +15,7 @@ from mlflow.pyfunc import PythonModel
 from xmrc.learning.reader import Reader
 
 
-class RegisteredReader(PythonModel):
+class _RegisteredReader(PythonModel):
     """A reader that MLflow can load and serve."""
 
     def load_context(self, context: Any) -> None:
@@ -44,4 +44,4 @@ class RegisteredReader(PythonModel):
         )
 
 
-set_model(RegisteredReader())
+set_model(_RegisteredReader())
