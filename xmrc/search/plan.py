@@ -50,6 +50,7 @@ def print_plan(study: Study, console: Console) -> None:
     place, nodes = _machines()
     fit = fit_trials(study.resources, nodes)
     say(to_yaml(study).rstrip())
+    say(f"\nloss: {study.settings.objective.formula}")
     _say_space(study, say)
     _say_corpora(corpora, study.settings, say)
     with tempfile.TemporaryDirectory() as folder:

@@ -1,5 +1,6 @@
 """What follows the best trial. In: the ledger. Out: scores, files, a registered version."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import metadata
@@ -24,6 +25,7 @@ from xmrc.tables import Table
 from xmrc.tracking.registry import register
 from xmrc.tracking.tracker import Tracker
 
+_PLUGINS = "xmrc.plugins"  # a tag of the version
 _PACKAGE = Path(xmrc.__file__).parent
 _REQUIRED = ("torch", "transformers", "pyarrow", "pydantic", "ruamel.yaml", "filelock", "pandas")
 
@@ -114,7 +116,7 @@ def register_winner(
             description=f"{description(study, winner, select)} {verdict.reason}",
             trial=winner.reader.id,
             alias=verdict.alias,
-            tags=verdict.tags,
+            tags={**verdict.tags, **_plugin_tags(study)},
         )
         state.remember(**{VERSION: version})
     registered = f"models:/{study.tracking.register_as}@{verdict.alias}"
@@ -153,8 +155,18 @@ def description(study: Study, winner: Winner, select: str) -> str:
     values = ", ".join(f"{key} = {value}" for key, value in trial.values.items())
     return (
         f"Trial {trial.number} of study {study.name}: {study.search.metric} {reader.best:.2f} "
-        f"on {select}. {winner.note}{f' {values}.' if values else ''}"
+        f"on {select}. {winner.note}{f' {values}.' if values else ''}{_made_with(study)}"
     )
+
+
+def _made_with(study: Study) -> str:
+    """Which plugins had a part in it; the reader itself needs none of them."""
+    names = ", ".join(Path(plugin).name for plugin in study.plugins)
+    return f" Trained with the plugins {names}." if names else ""
+
+
+def _plugin_tags(study: Study) -> dict[str, str]:
+    return {_PLUGINS: json.dumps(list(study.plugins))} if study.plugins else {}
 
 
 def _right(example: Example, prediction: Prediction) -> bool:
