@@ -1,5 +1,8 @@
 """What settings do to scores, against sums done by hand."""
 
+import math
+
+import pandas as pd
 from study_folders import COEFFICIENT, NTL, RATE, TRIALS, VARIANT, trial
 
 from xmrc.pages.effects import curve_effects, measures, pair_effects
@@ -115,9 +118,9 @@ def test_cells_for_two_settings_of_few_values():
     curves, cells, contours = every_pair(trials, domains)
     assert (curves, contours) == ([], [])
     table = cells[0].panels[0]
-    assert (table.columns, table.rows) == (("1", "2"), ("0.5", "2.0"))
     assert (table.column_label, table.row_label) == ("ntl", "coefficient")
-    assert table.values == [[15.0, None], [4.0, 30.0]]
+    expected = pd.DataFrame([[15.0, math.nan], [4.0, 30.0]], ["0.5", "2.0"], ["1", "2"])
+    pd.testing.assert_frame_equal(table.frame, expected)
 
 
 def test_settings_of_many_values_and_conditions():

@@ -4,8 +4,9 @@ import pytest
 from study_folders import COEFFICIENT, CONFIRM, CONFIRMING, STUDY, again, study_folder
 
 from xmrc.pages.findings import read_findings
-from xmrc.pages.page_tables import choice, page_trials_table, scores_table, tiles
-from xmrc.pages.paper_comparison import systems
+from xmrc.pages.paper import systems
+from xmrc.pages.results import choice, scores_table, tiles
+from xmrc.pages.search_sections import page_trials_table
 
 
 def found(tmp_path, **given):
@@ -62,8 +63,8 @@ def test_that_it_is_not_over_is_said(tmp_path):
 
 def test_the_table_keeps_the_order_of_the_search_and_says_who_won(tmp_path):
     table = page_trials_table(found(tmp_path, confirm=CONFIRM))
-    assert list(table.headings[:3]) == ["trial", "gxlt_f1", "mean of fresh seeds"]
-    rows = [[cell.text for cell in row] for row in table.rows]
+    assert table.headings[:3] == ["trial", "gxlt_f1", "mean of fresh seeds"]
+    rows = table.texts
     assert [row[:3] for row in rows] == [
         ["2", "42.0", "37.00"], ["1", "30.0", "41.00"], ["3", "9.5", "–"], ["4", "–", "–"],
     ]  # fmt: skip
@@ -75,7 +76,7 @@ def test_scores_are_those_of_the_winners_median_seed(tmp_path):
     for given, mean in (({}, "45.0"), ({"champion": []}, "41.0")):  # read, or as it reported
         table = scores_table(found(tmp_path / mean, confirm=CONFIRM, **given))
         assert table.headings[2] == "trial 1, seed 101"
-        assert {row[0].text: row[2].text for row in table.rows}["gxlt_f1"] == mean
+        assert {row[0]: row[2] for row in table.texts}["gxlt_f1"] == mean
 
 
 def test_a_reading_of_the_champion_is_the_winners_alone(tmp_path):

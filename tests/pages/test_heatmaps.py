@@ -11,7 +11,7 @@ import pytest
 from matplotlib.image import imread
 
 from xmrc.errors import ResourceError
-from xmrc.pages.heatmaps import gxlt_difference_heatmap, gxlt_heatmap
+from xmrc.pages.heatmaps import Heatmap, draw_heatmaps, gxlt_difference_heatmap, gxlt_heatmap
 
 
 def matrix(values, questions=("en", "de"), contexts=("en", "de")):
@@ -62,6 +62,19 @@ def test_every_table_can_be_drawn(tmp_path, values):
     gxlt_difference_heatmap(tmp_path / "zero.png", matrix(values), matrix(values), title="zero")
     for path in tmp_path.iterdir():
         assert imread(path).std() > 0
+
+
+def test_each_of_several_has_colours_of_its_own(tmp_path):
+    low, high = matrix([[0.1, 0.2], [None, 0.1]]), matrix([[50.0, 90.0], [50.0, 50.0]])
+    heatmaps = [
+        Heatmap(title, frame, "down", "across") for title, frame in (("l", low), ("h", high))
+    ]
+    draw_heatmaps(path := tmp_path / "two.png", heatmaps, number="{:.2f}")
+    left, right = np.split(imread(path)[:, :, :3], 2, axis=1)
+    darkest, absent = matplotlib.colormaps["YlGnBu"](1.0)[:3], [0xF2 / 255] * 3
+    for colour, sides in ((darkest, (True, True)), (absent, (True, False))):
+        there = (np.abs(side - np.array(colour)).max(axis=2) < 2 / 255 for side in (left, right))
+        assert tuple(bool(pixels.sum() > 1000) for pixels in there) == sides
 
 
 def test_difference_of_corpora_with_other_languages(tmp_path):

@@ -9,7 +9,7 @@ from study_folders import study_folder, trial
 
 from xmrc.pages.effects import pair_effects
 from xmrc.pages.findings import read_findings
-from xmrc.pages.sections import effects
+from xmrc.pages.search_sections import settings_section
 from xmrc.pages.setting_pairs import MOST, choose_pairs, varied_pairs
 from xmrc.search.ledger import TrialRecord
 from xmrc.search.space import SearchSpace
@@ -96,7 +96,7 @@ def test_a_page_of_many_settings_says_what_it_leaves_out(tmp_path):
         score = 5.0 * values[NTL] + 20 * (values[SPAN] == "hl") + number / 100
         searched.append(trial(number, values, [score]))
     folder = study_folder(tmp_path, study=to_yaml(study), trials=searched)
-    section = effects(read_findings(folder), tmp_path / "report")
+    section = settings_section(read_findings(folder), tmp_path / "report")
 
     drawn = {picture.path.stem for picture in section.pictures}
     assert set(study.space) <= drawn  # a curve of each setting

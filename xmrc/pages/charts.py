@@ -13,8 +13,6 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.axis import XAxis, YAxis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullLocator
@@ -22,7 +20,7 @@ from matplotlib.ticker import LogLocator, NullLocator
 from xmrc.files import replacing
 
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#666666")
-INK, PALE, _GRID, _PAPER = "#1a1a1a", "#5c5c5c", "#e4e4e4", "white"
+INK, PALE, PAPER, _LINES = "#1a1a1a", "#5c5c5c", "white", "#e4e4e4"
 _DPI = 144
 _PANEL, _LONE = (2.9, 2.5), (5.6, 3.3)  # inches: one of several, one alone
 _PANELS = 4  # side by side
@@ -58,18 +56,6 @@ class Panel:
 
 
 @dataclass(frozen=True)
-class Cells:
-    """A table of numbers, None where there is none."""
-
-    title: str
-    rows: tuple[str, ...]
-    columns: tuple[str, ...]
-    values: Sequence[Sequence[float | None]]
-    row_label: str
-    column_label: str
-
-
-@dataclass(frozen=True)
 class Estimate:
     """A mean with the ends of its interval, where it has one, and what it is the mean of."""
 
@@ -81,36 +67,26 @@ class Estimate:
 
 def draw_curves(path: Path, panels: Sequence[Panel], x: Axis, *, names: str = "") -> None:
     """Panels side by side, each with its curves; `names` says what these are called by."""
-    figure, places = _grid(len(panels), _LONE if len(panels) == 1 else _PANEL, _PANELS)
+    figure, places = panels_in(len(panels), _LONE if len(panels) == 1 else _PANEL, _PANELS)
     called = dict.fromkeys(curve.name for panel in panels for curve in panel.curves)
     colours = {name: _COLOURS[number % len(_COLOURS)] for number, name in enumerate(called)}
     for panel, axes in zip(panels, places, strict=True):
         for curve in panel.curves:
             _draw_curve(axes, curve, colours[curve.name])
-        _title(axes, panel.title)
+        title_panel(axes, panel.title)
         _scale(axes, x)
         tidy(axes)
     if len(colours) > 1:
         handles = [Line2D([], [], color=colour, lw=2) for colour in colours.values()]
         _legend(figure, handles, list(colours), names)
-    _save(path, figure)
-
-
-def draw_cells(path: Path, panels: Sequence[Cells], *, number: str = "{:.1f}") -> None:
-    """Panels two by two, each a table whose cells are the darker the higher their number."""
-    first = panels[0]
-    size = (0.62 * len(first.columns) + 1.9, 0.5 * len(first.rows) + 1.3)
-    figure, places = _grid(len(panels), (max(size[0], _PANEL[0]), max(size[1], 2.2)), 2)
-    for cells, axes in zip(panels, places, strict=True):
-        _draw_cells(axes, cells, number)
-    _save(path, figure)
+    save_figure(path, figure)
 
 
 def draw_bars(
     path: Path, heights: Mapping[str, Sequence[float]], names: Sequence[str], *, x: str, y: str
 ) -> None:
     """Groups of bars, side by side; `heights` by what the colours stand for."""
-    figure, (axes,) = _grid(1, _LONE, 1)
+    figure, (axes,) = panels_in(1, _LONE, 1)
     width = 0.8 / len(heights)
     for number, values in enumerate(heights.values()):
         places = np.arange(len(values)) + (number - (len(heights) - 1) / 2) * width
@@ -121,26 +97,26 @@ def draw_bars(
     _legend(figure, axes.patches[:: len(names)], list(heights))
     tidy(axes)
     axes.grid(visible=False, axis="x")
-    _save(path, figure)
+    save_figure(path, figure)
 
 
 def draw_estimates(path: Path, panels: Mapping[str, Sequence[Estimate]], *, x: str) -> None:
     """Panels side by side, by their titles: means with their intervals, samples hollow."""
-    figure, places = _grid(len(panels), _PANEL, _PANELS)
+    figure, places = panels_in(len(panels), _PANEL, _PANELS)
     for (title, estimates), axes in zip(panels.items(), places, strict=True):
         for place, one in enumerate(estimates):
             _draw_estimate(axes, place, one, _COLOURS[place % len(_COLOURS)])
-        _title(axes, title)
+        title_panel(axes, title)
         _scale(axes, Axis(x, names=tuple(one.name for one in estimates)))
         tidy(axes)
         axes.grid(visible=False, axis="x")
-    _save(path, figure)
+    save_figure(path, figure)
 
 
 def tidy(axes: Axes) -> None:
     """The look of every chart: no frame, pale lines, quiet numbers."""
-    axes.set_facecolor(_PAPER)
-    axes.grid(visible=True, color=_GRID, linewidth=0.8, zorder=0)
+    axes.set_facecolor(PAPER)
+    axes.grid(visible=True, color=_LINES, linewidth=0.8, zorder=0)
     axes.set_axisbelow(True)
     axes.spines[:].set_visible(False)
     axes.tick_params(which="both", length=0, labelsize=9, labelcolor=PALE)
@@ -153,26 +129,26 @@ def log_ticks(axis: XAxis | YAxis) -> None:
     axis.set_minor_locator(NullLocator())
 
 
-def _save(path: Path, figure: Figure) -> None:
+def save_figure(path: Path, figure: Figure) -> None:
     """Write a figure as PNG; it appears whole."""
-    figure.set(dpi=_DPI, facecolor=_PAPER)
+    figure.set_facecolor(PAPER)
     with replacing(path) as partial:
         FigureCanvasAgg(figure).print_png(partial)
 
 
 def save_cut(path: Path, figure: Figure) -> None:
-    """`_save` it cut to what is drawn, for figures whose parts nobody has laid out."""
+    """`save_figure` it cut to what is drawn, for figures whose parts nobody has laid out."""
     with replacing(path) as partial:
         FigureCanvasAgg(figure).print_figure(
-            partial, format="png", dpi=_DPI, facecolor=_PAPER, bbox_inches="tight", pad_inches=0.12
+            partial, format="png", dpi=_DPI, facecolor=PAPER, bbox_inches="tight", pad_inches=0.12
         )
 
 
-def _grid(panels: int, size: tuple[float, float], most: int) -> tuple[Figure, list[Axes]]:
+def panels_in(panels: int, size: tuple[float, float], most: int) -> tuple[Figure, list[Axes]]:
     """A figure with so many panels of this size, at most so many of them side by side."""
     columns = min(panels, most)
     rows = math.ceil(panels / columns)
-    figure = Figure(figsize=(size[0] * columns, size[1] * rows), layout="constrained")
+    figure = Figure((size[0] * columns, size[1] * rows), dpi=_DPI, layout="constrained")
     return figure, [figure.add_subplot(rows, columns, place + 1) for place in range(panels)]
 
 
@@ -207,30 +183,8 @@ def _scale(axes: Axes, x: Axis) -> None:
         axes.xaxis.set_minor_locator(NullLocator())
 
 
-def _draw_cells(axes: Axes, cells: Cells, number: str) -> None:
-    table = np.array(cells.values, dtype=float)  # None becomes nan
-    there = table[~np.isnan(table)]
-    low, high = (there.min(), there.max()) if there.size else (0.0, 1.0)
-    scale = Normalize(low, high if high > low else low + 1)
-    colours = ScalarMappable(scale, "YlGnBu")
-    axes.imshow(table, cmap=colours.cmap, norm=scale, aspect="auto")
-    for (row, column), value in np.ndenumerate(table):
-        red, green, blue, _ = colours.to_rgba(value)
-        dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.55
-        text, colour = (number.format(value), _PAPER if dark else INK)
-        if np.isnan(value):
-            text, colour = "–", PALE
-        axes.text(column, row, text, ha="center", va="center", fontsize=9.5, color=colour)
-    _title(axes, cells.title)
-    axes.set_xlabel(cells.column_label, fontsize=10, color=INK)
-    axes.set_ylabel(cells.row_label, fontsize=10, color=INK)
-    axes.set_xticks(range(len(cells.columns)), cells.columns)
-    axes.set_yticks(range(len(cells.rows)), cells.rows)
-    tidy(axes)
-    axes.grid(visible=False)
-
-
-def _title(axes: Axes, title: str) -> None:
+def title_panel(axes: Axes, title: str) -> None:
+    """To the left above what a panel shows."""
     axes.set_title(title, loc="left", fontsize=11, fontweight="bold", color=INK)
 
 

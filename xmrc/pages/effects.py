@@ -11,8 +11,10 @@ from statistics import fmean
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
-from xmrc.pages.charts import Axis, Cells, Curve, Panel
+from xmrc.pages.charts import Axis, Curve, Panel
+from xmrc.pages.heatmaps import Heatmap
 from xmrc.search.ledger import FINISHED, TrialRecord, best_evaluation
 from xmrc.search.progress import short_names
 from xmrc.settings import Domain, Space
@@ -39,7 +41,7 @@ class _CellEffect:
     """What two settings do where both have few values."""
 
     keys: tuple[str, str]
-    panels: list[Cells]
+    panels: list[Heatmap]
 
 
 def measures(metric: str) -> dict[str, str]:
@@ -212,18 +214,13 @@ def _cell_effect(
     trials: Sequence[TrialRecord], pair: tuple[str, str], space: Space, metric: str
 ) -> _CellEffect:
     named, shown = measures(metric), short_names(list(space))
-    columns, rows = (_values(space[key]) for key in pair)
-    panels = [
-        Cells(
-            named[name],
-            tuple(map(one_line, rows)),
-            tuple(map(one_line, columns)),
-            [[_cell(trials, pair, (x, y), name, metric) for x in columns] for y in rows],
-            row_label=shown[pair[1]],
-            column_label=shown[pair[0]],
-        )
-        for name in _present(named, trials)
-    ]
+    xs, ys = (_values(space[key]) for key in pair)
+    rows, columns = (list(map(one_line, values)) for values in (ys, xs))
+    panels = []
+    for name in _present(named, trials):
+        cells = [[_cell(trials, pair, (x, y), name, metric) for x in xs] for y in ys]
+        frame = pd.DataFrame(cells, rows, columns, dtype=float)
+        panels.append(Heatmap(named[name], frame, shown[pair[1]], shown[pair[0]]))
     return _CellEffect(pair, panels)
 
 

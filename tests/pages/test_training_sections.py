@@ -1,12 +1,19 @@
-"""c_kl of language pairs and watched questions on a study's page."""
+"""What trials report of their training beside scores, on a study's page."""
 
 import re
 
 from study_folders import TRIALS, study_folder, trial
 
 from xmrc.pages.findings import read_findings
-from xmrc.pages.observed_sections import RIGHT, _by_pair, _curves, _of_best
 from xmrc.pages.page import write_report
+from xmrc.pages.training_sections import (
+    RIGHT,
+    answer_curves,
+    curve_panels,
+    observed_by_best,
+    weight_panel,
+)
+from xmrc.search.ledger import TrialRecord
 from xmrc.search.observed import ObservedTables
 
 LAST = {
@@ -52,10 +59,10 @@ def test_the_page_shows_what_the_best_trial_observed(tmp_path):
 
 def test_curves_are_by_rank_and_of_all_right_answers_together(tmp_path):
     findings = read_findings(folder_with(tmp_path, {2: [FIRST, LAST]}))
-    number, rows = _of_best(findings, "watched.csv")
-    assert number == 2
-    curves = {curve.name: curve.line for curve in _curves(_by_pair(rows)["en", "de"])}
-    assert curves == {
+    rows = observed_by_best(findings, "watched.csv")
+    assert set(rows["trial"]) == {2}
+    about = rows[(rows["question_language"] == "en") & (rows["context_language"] == "de")]
+    assert {curve.name: curve.line for curve in answer_curves(about)} == {
         "first": [(1.0, 0.5), (2.0, 0.625)],
         "second": [(1.0, 0.125), (2.0, 0.25)],
         RIGHT: [(1.0, 0.625), (2.0, 0.25)],
@@ -64,9 +71,9 @@ def test_curves_are_by_rank_and_of_all_right_answers_together(tmp_path):
 
 def test_the_best_trial_that_observed_something_is_shown(tmp_path):
     findings = read_findings(folder_with(tmp_path, {3: [LAST], 1: [FIRST, {}]}))
-    assert _of_best(findings, "watched.csv")[0] == 1
-    assert _of_best(findings, "c_kl.csv")[0] == 1
-    assert [row["c_kl"] for row in _of_best(findings, "c_kl.csv")[1]] == ["0.125"]
+    assert set(observed_by_best(findings, "watched.csv")["trial"]) == {1}
+    coefficients = observed_by_best(findings, "c_kl.csv")
+    assert coefficients[["trial", "c_kl"]].to_numpy().tolist() == [[1, 0.125]]
 
 
 def test_without_tables_there_is_nothing_of_it_on_the_page(tmp_path):
@@ -74,3 +81,35 @@ def test_without_tables_there_is_nothing_of_it_on_the_page(tmp_path):
     assert "Watched questions" not in page.read_text()
     assert "Coefficient by" not in page.read_text()
     assert not list(page.parent.glob("watched*"))
+
+
+def records(*trials):
+    return [TrialRecord(**one) for one in trials]
+
+
+def test_a_panel_for_each_number_and_a_curve_for_each_trial_that_has_it():
+    panels = curve_panels(records(*TRIALS[:3]))
+    assert list(panels) == ["c_kl", "loss"]  # no scores, and no steps
+    curves = {curve.name: curve.line for curve in panels["c_kl"].curves}
+    assert curves == {"trial 2": [(1.0, 0.6), (2.0, 0.9)], "trial 3": [(1.0, 1.0)]}
+
+
+def test_weights_are_those_of_the_best_that_has_them():
+    plain = trial(1, {}, [9.0])
+    few = trial(2, {}, [5.0, 6.0], w_1=[0.5, 0.7], w_2=[0.5, 0.3], w_entropy=[0.7, 0.6])
+    panel = weight_panel(records(plain, few))
+    assert panel.title == "w, trial 2"
+    assert {curve.name: curve.line for curve in panel.curves} == {
+        "w_1": [(1.0, 0.5), (2.0, 0.7)],
+        "w_2": [(1.0, 0.5), (2.0, 0.3)],
+    }
+    assert list(curve_panels(records(plain, few))) == ["w_entropy"]
+    assert weight_panel(records(plain)) is None
+
+
+def test_many_weights_end_in_one_curve():
+    weights = {f"w_{place}": [1 / 64] for place in range(1, 21)}
+    panel = weight_panel(records(trial(1, {}, [9.0], **weights)))
+    names = [curve.name for curve in panel.curves]
+    assert names == ["w_1", "w_2", "w_3", "w_4", "w_5", "w_6", "w_7 to w_20"]
+    assert panel.curves[-1].line == [(1.0, 14 / 64)]

@@ -15,8 +15,7 @@ from study_folders import (
 )
 
 from xmrc.pages.findings import read_findings
-from xmrc.pages.page_tables import beside_tables
-from xmrc.pages.paper_comparison import compare_with_paper, scores_by_language, systems
+from xmrc.pages.paper import paper_tables, printed_and_ours, scores_by_language, systems
 from xmrc.scoring.predictions import scored_frame
 
 EXPECTED = f"""
@@ -35,6 +34,12 @@ def findings(tmp_path):
     return read_findings(study_folder(tmp_path, study=STUDY + EXPECTED))
 
 
+def compared(findings):
+    """A dict for each row, None where nothing of ours is."""
+    frame = printed_and_ours(findings)
+    return frame.astype(object).where(frame.notna(), None).to_dict("records")
+
+
 def test_who_stands_for_whom(findings):
     numbers = {name: one and one.number for name, one in systems(findings).items()}
     assert numbers == {"base": None, "best": 2, "CE": 1, "SKD": 2, "fixed": 1, "nobody": None}
@@ -42,8 +47,10 @@ def test_who_stands_for_whom(findings):
 
 
 def test_the_numbers(findings):
-    rows = compare_with_paper(findings.study.expected, systems(findings), "demo/dev")
-    found = {(row.system, row.corpus, row.metric, row.language): row.ours for row in rows}
+    rows = compared(findings)
+    found = {
+        (row["system"], row["corpus"], row["metric"], row["language"]): row["ours"] for row in rows
+    }
     assert found == {
         ("base", "demo/dev", "gxlt_f1", "mean"): pytest.approx(40),  # (60 + 20 + 40 + 40) / 4
         ("base", "demo/dev", "gxlt_f1", "de"): pytest.approx(30),  # contexts in German
@@ -57,7 +64,7 @@ def test_the_numbers(findings):
         ("fixed", "demo/dev", "gxlt_f1", "mean"): 30,
         ("nobody", "demo/dev", "gxlt_f1", "mean"): None,
     }
-    assert [row.paper for row in rows if row.system == "base"] == [49.7, 40, 50]
+    assert [row["paper"] for row in rows if row["system"] == "base"] == [49.7, 40, 50]
 
 
 def test_every_trial_has_numbers_by_language(tmp_path):
@@ -84,8 +91,8 @@ expected:
     ]
     (folder / "pairs.csv").write_text("\n".join([head, *rows, ""]))
     findings = read_findings(folder)
-    rows = compare_with_paper(findings.study.expected, systems(findings), "demo/dev")
-    assert [(row.metric, row.language, row.ours) for row in rows] == [
+    rows = compared(findings)
+    assert [(row["metric"], row["language"], row["ours"]) for row in rows] == [
         ("gxlt_f1", "mean", 30),
         ("gxlt_f1", "en", 30),
         ("gxlt_f1", "de", 30),
@@ -110,10 +117,11 @@ expected:
         tmp_path, study=CONFIRMING + expected, confirm=CONFIRM, finals=finals
     )  # trial 1, of cross-entropy alone, has won
     findings = read_findings(folder)
-    rows = compare_with_paper(findings.study.expected, systems(findings), "demo/dev")
+    rows = compared(findings)
     found = {}
     for row in rows:
-        found.setdefault(row.system, []).append((row.corpus, row.metric, row.language, row.ours))
+        place = row["corpus"], row["metric"], row["language"]
+        found.setdefault(row["system"], []).append((*place, row["ours"]))
     base, winner = (
         [
             ("mlqa/test", "gxlt_f1", "mean", pytest.approx(mean)),
@@ -125,7 +133,7 @@ expected:
     )
     nothing = [(*row[:3], None) for row in base]
     assert found == {"base": base, "best": winner, "CE": winner, "SKD": nothing}
-    captions = [table.caption for table in beside_tables(rows, findings)]
+    captions = [table.caption for table in paper_tables(findings)]
     assert captions == ["mlqa/test (shared paragraphs), 0 to 100", "xquad, 0 to 100"]
 
 

@@ -1,16 +1,19 @@
-"""A paper's numbers beside ours. In: what a study expects, its trials, its readings. Out: rows."""
+"""A paper's numbers beside ours. In: what a study expects, trials, readings. Out: a section."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
+from itertools import zip_longest
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from xmrc.pages.findings import Findings
+from xmrc.pages.section import PageSection
 from xmrc.scoring.gxlt import language_metrics, summarise
 from xmrc.scoring.predictions import PAIR, SCORES
-from xmrc.scoring.score_tables import pair_rows
+from xmrc.scoring.score_tables import RANKS, pair_rows, rank_histogram
 from xmrc.search.folder import CHAMPION
 from xmrc.search.ledger import TrialRecord, best_evaluation
 from xmrc.search.observed import OF_CONFIRMATION, PAIRS, read_table
@@ -18,8 +21,19 @@ from xmrc.selection import final_sets
 from xmrc.settings import RunSettings
 from xmrc.settings.domains import is_in
 from xmrc.settings.expected import BASE_SYSTEM, MEAN, ExpectedSystem
+from xmrc.tables import Column, Table, frame_of
 
+_RANKS = [str(rank) for rank in range(1, RANKS + 1)]
 _Scores = Mapping[tuple[str, str], float]
+_COLUMNS = (
+    Column("system"),
+    Column("trial"),
+    Column("metric"),
+    Column("language"),
+    Column("paper", show="{:.1f}"),
+    Column("ours", show="{:.1f}"),
+    Column("difference", show="{:+.1f}", change=True),
+)
 
 
 @dataclass(frozen=True)
@@ -36,17 +50,44 @@ class _Ours:
     finals: Mapping[str, _Scores] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class ComparedNumber:
-    """One printed number; ours is None where there is none."""
+def paper_section(findings: Findings, out: Path) -> PageSection:
+    """A paper's numbers beside ours, and its ranks."""
+    section, expected = PageSection("Paper and ours"), findings.study.expected
+    if expected:
+        section.tables = [*paper_tables(findings), *_rank_tables(findings)]
+        notes = {name: system.note for name, system in expected.items()}
+        section.words = [f"{name}: {note}" for name, note in notes.items() if note]
+    return section
 
-    system: str
-    corpus: str
-    metric: str
-    language: str
-    paper: float
-    ours: float | None
-    trial: int | None
+
+def paper_tables(findings: Findings) -> list[Table]:
+    """A table for each corpus with a row for each number that is printed."""
+    frame = printed_and_ours(findings)
+    frame = frame.assign(difference=frame["ours"] - frame["paper"])
+    titles = {final.name: final.title for final in findings.finals}
+    return [
+        Table(rows, _COLUMNS, caption=f"{titles.get(str(corpus), corpus)}, 0 to 100")
+        for corpus, rows in frame.groupby("corpus", sort=False)
+    ]
+
+
+def printed_and_ours(findings: Findings) -> pd.DataFrame:
+    """A row for each printed number, of each system the selection set first; ours may be NaN."""
+    rows = []
+    for (name, system), who in zip(
+        findings.study.expected.items(), systems(findings).values(), strict=True
+    ):
+        number, scores, finals = (who.number, who.scores, who.finals) if who else (None, {}, {})
+        printed = [(findings.select, system.scores, scores)]
+        printed += [(corpus, one, finals.get(corpus, {})) for corpus, one in system.final.items()]
+        rows += [
+            (name, number, corpus, metric, language, paper, ours.get((metric, language)))
+            for corpus, theirs, ours in printed
+            for metric, language, paper in _printed(theirs)
+        ]
+    names = ["system", "trial", "corpus", "metric", "language", "paper", "ours"]
+    frame = pd.DataFrame(rows, columns=names, dtype=object)
+    return frame.astype({"paper": float, "ours": float})
 
 
 def systems(findings: Findings) -> dict[str, _Ours | None]:
@@ -55,24 +96,6 @@ def systems(findings: Findings) -> dict[str, _Ours | None]:
     A trial that won a confirmation is the best, and counts with its median seed.
     """
     return {name: _ours(name, one, findings) for name, one in findings.study.expected.items()}
-
-
-def compare_with_paper(
-    expected: Mapping[str, ExpectedSystem], ours: Mapping[str, _Ours | None], corpus: str
-) -> list[ComparedNumber]:
-    """A row for each printed number, those of `corpus`, the selection set, first."""
-    rows = []
-    for name, system in expected.items():
-        who = ours[name]
-        number = who.number if who else None
-        for metric, language, paper in _printed(system.scores):
-            value = who.scores.get((metric, language)) if who else None
-            rows.append(ComparedNumber(name, corpus, metric, language, paper, value, number))
-        for other, scores in system.final.items():
-            for metric, language, paper in _printed(scores):
-                value = who.finals.get(other, {}).get((metric, language)) if who else None
-                rows.append(ComparedNumber(name, other, metric, language, paper, value, number))
-    return rows
 
 
 def scores_by_language(scored: pd.DataFrame) -> dict[tuple[str, str], float]:
@@ -104,6 +127,29 @@ def _ours(name: str, system: ExpectedSystem, findings: Findings) -> _Ours | None
         if int(row["trial"]) == reader.number and int(row["evaluation"]) == evaluation["evaluation"]
     ]
     return _Ours(trial.number, means | (language_metrics(pd.DataFrame(pairs)) if pairs else {}))
+
+
+def _rank_tables(findings: Findings) -> list[Table]:
+    """The ranks of right answers that a paper prints; below those of the base are ours."""
+    ours: dict[str, Any] = {}
+    if findings.start is not None:
+        ours = dict(rank_histogram(findings.start).T.items())
+    tables = []
+    for name, system in findings.study.expected.items():
+        rows = []
+        for language, counts in system.ranks.items():
+            rows.append(_rank_row(language, "paper", counts))
+            if name == BASE_SYSTEM and language in ours:
+                rows.append(_rank_row(language, "ours", ours[language].tolist()))
+        if rows:
+            columns = [Column("questions in"), Column("whose", ""), *map(Column, _RANKS)]
+            tables.append(Table(frame_of(rows), columns, caption=f"{name}: right answers by rank"))
+    return tables
+
+
+def _rank_row(language: str, whose: str, counts: Sequence[int]) -> dict[str, Any]:
+    by_rank = dict(zip_longest(_RANKS, counts))
+    return {"questions in": language, "whose": whose, **by_rank}
 
 
 def _finals(reader: str, findings: Findings) -> dict[str, _Scores]:
