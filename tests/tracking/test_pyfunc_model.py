@@ -65,7 +65,7 @@ def registered(tmp_path_factory: pytest.TempPathFactory) -> Registered:
         tracker,
         folder,
         name="tiny",
-        code=PACKAGE / "pyfunc_model.py",
+        code=PACKAGE / "tracking" / "pyfunc_model.py",
         code_paths=[PACKAGE],
         requirements=["torch", "transformers"],
         scores={"gxlt_f1": 1.0},
