@@ -69,10 +69,11 @@ def plan(study):
 def test_the_whole_plan(load, tmp_path):
     study = load()
     printed = plan(study)
-    settings, searched, corpora, epoch, trials = printed.split("\n\n")
+    settings, loss, searched, corpora, epoch, trials = printed.split("\n\n")
     assert parse_yaml(settings)["settings"]["data"]["languages"] == ["en", "es", "de", "zh"]
     (tmp_path / "again.yaml").write_text(settings)
     assert load_study(tmp_path / "again.yaml") == study
+    assert loss == "loss: ce + distill"
     assert searched.splitlines() == [
         "searched:",
         "  data.ntl: int [0, 3]",
