@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-import xmrc.tracking.provenance as provenance_file
 from xmrc.tracking.provenance import provenance
 
 
@@ -14,24 +13,23 @@ def git(*arguments: str) -> str:
     return done.stdout.decode().strip()
 
 
-@pytest.fixture(autouse=True)
-def installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """The code as it is where it was installed: in no repository."""
-    monkeypatch.setattr(provenance_file, "CODE", tmp_path / "site-packages")
+@pytest.fixture
+def installed(tmp_path: Path) -> Path:
+    """Where the code is when it was installed: in no repository."""
     return tmp_path / "site-packages"
 
 
-def test_the_commit_of_the_working_tree(tmp_path: Path) -> None:
+def test_the_commit_of_the_working_tree(tmp_path: Path, installed: Path) -> None:
     git("init")
     (tmp_path / "space.yaml").write_text("name: a")
     git("add", "space.yaml")
     git("commit", "-m", "first")
     (tmp_path / "untracked").touch()
-    tags = provenance()
+    tags = provenance(installed)
     assert tags["mlflow.source.git.commit"] == git("rev-parse", "HEAD")
     assert tags["xmrc.git_clean"] == "true"
     (tmp_path / "space.yaml").write_text("name: b")
-    assert provenance()["xmrc.git_clean"] == "false"
+    assert provenance(installed)["xmrc.git_clean"] == "false"
 
 
 def test_the_commit_of_the_code_comes_before_that_of_the_working_tree(
@@ -47,16 +45,16 @@ def test_the_commit_of_the_code_comes_before_that_of_the_working_tree(
         git("add", "file")
         git("commit", "-m", str(folder))
         commits.append(git("rev-parse", "HEAD"))
-    assert provenance()["mlflow.source.git.commit"] == commits[0] != commits[1]
+    assert provenance(installed)["mlflow.source.git.commit"] == commits[0] != commits[1]
 
 
-def test_no_working_tree_no_commit() -> None:
-    assert not [key for key in provenance() if "git" in key]
+def test_no_working_tree_no_commit(installed: Path) -> None:
+    assert not [key for key in provenance(installed) if "git" in key]
 
 
-def test_no_git_no_commit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_no_git_no_commit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, installed: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert not [key for key in provenance() if "git" in key]
+    assert not [key for key in provenance(installed) if "git" in key]
 
 
 def test_versions() -> None:

@@ -17,17 +17,17 @@ _PACKAGES = (
 )  # fmt: skip
 
 
-def provenance() -> dict[str, str]:
+def provenance(code: Path = _CODE) -> dict[str, str]:
     """User, command, commit and whether the working tree differs from it, Python, packages.
 
-    The commit is that of the repository that holds this code, else of the working directory's.
+    The commit is that of the repository that holds `code`, else of the working directory's.
     """
     return {
         "mlflow.user": _user(),
         "mlflow.source.name": Path(sys.argv[0]).name or "python",
         "mlflow.source.type": "LOCAL",
         "version.python": platform.python_version(),
-        **(_commit(_CODE) or _commit(Path.cwd())),
+        **(_commit(code) or _commit(Path.cwd())),
         **_versions(),
     }
 
