@@ -27,6 +27,8 @@ from xmrc.scoring.gxlt import score
 from xmrc.scoring.metrics import exact_match, f1
 from xmrc.settings import ObjectiveSettings
 
+PLACE = ("evaluation", "epoch", "step")
+PAIR = ("question_language", "context_language")
 STEPS = [2, 4, 6, 8, 10, 12]  # 6 questions, 4 pairs each, 6 at a time: 4 steps an epoch
 
 
@@ -46,6 +48,22 @@ def whole(folder: Path) -> Recorder:
 def weights_of(checkpoint: Path | None) -> dict[str, torch.Tensor]:
     assert checkpoint is not None
     return AutoModelForQuestionAnswering.from_pretrained(checkpoint / MODEL).state_dict()
+
+
+def observed(report: dict[str, Any], table: str) -> list[tuple[dict, list[dict]]]:
+    """Each evaluation's row of numbers, and its rows of a table, which say the same place."""
+    rows = report["observed"].get(table, [])
+    return [
+        (
+            own,
+            [one for one in rows if [one[name] for name in PLACE] == [own[name] for name in PLACE]],
+        )
+        for own in report["history"]
+    ]
+
+
+def pair_of(row: dict[str, Any]) -> tuple[str, str]:
+    return row["question_language"], row["context_language"]
 
 
 # Reports
@@ -83,26 +101,30 @@ def test_a_report_has_c_kl_of_every_pair_that_was_trained_on(
     }
     assert len(sampled) > 4
     last = whole.reports[-1]
-    for row, observed in zip(last["history"], last["observed"], strict=True):
-        values = {(question, context): mean for question, context, mean in observed["c_kl"]}
+    for row, found in observed(last, "c_kl"):
+        values = {pair_of(one): one["c_kl"] for one in found}
         assert values.keys() <= sampled
         assert min(values.values()) <= row["c_kl"] <= max(values.values())
-    assert sampled == {tuple(pair) for one in last["observed"] for *pair, _ in one["c_kl"]}
+    assert sampled == set(map(pair_of, last["observed"]["c_kl"]))
+    assert {tuple(one) for one in last["observed"]["c_kl"]} == {(*PLACE, *PAIR, "c_kl")}
     plain = tiny_job(folder, objective=ObjectiveSettings())
     reports = run_job(plain, Recorder(tmp_path)).reports
-    assert [one.keys() for one in reports[-1]["observed"]] == [{"pairs"}] * len(STEPS)
+    assert reports[-1]["observed"].keys() == {"pairs"}
+    assert [one["step"] for one in reports[-1]["observed"]["pairs"]][:: len(LANGUAGES)] == STEPS
 
 
 def test_a_report_has_the_scores_of_every_language_pair(whole: Recorder) -> None:
     """Their means are those of the row, as METHOD has them: over pairs, each its own mean."""
     last = whole.reports[-1]
-    for row, observed in zip(last["history"], last["observed"], strict=True):
-        pairs = observed["pairs"]
-        assert [pair[:3] for pair in pairs] == [[one, one, 6] for one in LANGUAGES]
-        for place, name in enumerate(("f1", "em", "squad_f1", "squad_em"), 3):
-            mean = sum(pair[place] for pair in pairs) / len(pairs)
+    names = ("f1", "em", "squad_f1", "squad_em")
+    for row, pairs in observed(last, "pairs"):
+        assert {tuple(one) for one in pairs} == {(*PLACE, *PAIR, "n", *names)}
+        assert [(*pair_of(one), one["n"]) for one in pairs] == [(one, one, 6) for one in LANGUAGES]
+        for name in names:
+            mean = sum(one[name] for one in pairs) / len(pairs)
             assert row[f"gxlt_{name}"] == row[f"xlt_{name}"] == pytest.approx(mean)
-    assert whole.reports[0]["observed"] == last["observed"][:1]
+    first = whole.reports[0]["observed"]["pairs"]
+    assert first == last["observed"]["pairs"][: len(LANGUAGES)]
 
 
 @pytest.mark.parametrize("span", ["mml", "hl"])
@@ -166,7 +188,8 @@ def test_the_watched_answers_are_the_first_of_those_that_are_predicted(
     ]
     assert job.select is not None
     examples = load_examples(job.select)
-    for number, checkpoint in enumerate(recorder.checkpoints):
+    reported = observed(recorder.reports[-1], "watched")
+    for checkpoint, (_, found) in zip(recorder.checkpoints, reported, strict=True):
         assert checkpoint is not None
         reading = ReadingJob(
             str(checkpoint / MODEL), job.select, job.data.size, "fp32", job.cache, threads=1
@@ -176,20 +199,23 @@ def test_the_watched_answers_are_the_first_of_those_that_are_predicted(
         for example, prediction in zip(examples, predictions, strict=True):
             if example.id in ("q1", "q4"):
                 golds, language = [example.answers[0].text], example.context_language
-                for span in prediction.nbest[:5]:
-                    right = 100 * exact_match(span.text, golds, language)
-                    part = 100 * f1(span.text, golds, language)
-                    expected.append((example.id, language, span.text, span.score, right, part))
-        found = [
-            (id, context, *answer)
-            for id, question, context, answers in recorder.reports[-1]["observed"][number][
-                "watched"
-            ]
-            for answer in answers
-        ]
+                expected += [
+                    {
+                        "id": example.id,
+                        "question_language": example.question_language,
+                        "context_language": language,
+                        "rank": rank,
+                        "answer": span.text,
+                        "probability": pytest.approx(span.score, abs=1e-5),
+                        "em": 100 * exact_match(span.text, golds, language),
+                        "f1": 100 * f1(span.text, golds, language),
+                    }
+                    for rank, span in enumerate(prediction.nbest[:5], 1)
+                ]
         assert len(found) == 2 * len(LANGUAGES) * 5
         for one, wanted in zip(found, expected, strict=True):
-            assert one == (*wanted[:3], pytest.approx(wanted[3], abs=1e-5), *wanted[4:])
+            assert list(one) == [*PLACE, *wanted]
+            assert {name: one[name] for name in wanted} == wanted
 
 
 def test_watched_answers_survive_a_stop(folder: Path, tmp_path: Path) -> None:
@@ -203,7 +229,7 @@ def test_watched_answers_survive_a_stop(folder: Path, tmp_path: Path) -> None:
         run_job(job, stopping)
     after = Recorder(tmp_path / "after", resume_from=stopping.checkpoints[-1])
     assert run_job(job, after).reports[-1]["observed"] == expected
-    assert all("watched" in one for one in expected)
+    assert {one["step"] for one in expected["watched"]} == set(STEPS)
 
 
 # Training data

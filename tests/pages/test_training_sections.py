@@ -16,27 +16,49 @@ from xmrc.pages.training_sections import (
 from xmrc.search.ledger import TrialRecord
 from xmrc.search.observed import ObservedTables
 
+PAIR = ("question_language", "context_language")
+
+
+def coefficient(pair, c_kl):
+    return {**dict(zip(PAIR, pair.split("-"), strict=True)), "c_kl": c_kl}
+
+
+def answer(pair, rank, text, probability, score):
+    """To the question <q>; the score is EM and F1."""
+    languages = dict(zip(PAIR, pair.split("-"), strict=True))
+    scores = {"probability": probability, "em": score, "f1": score}
+    return {"id": "<q>", **languages, "rank": rank, "answer": text, **scores}
+
+
 LAST = {
-    "c_kl": [["en", "en", 0.9], ["en", "de", 0.625], ["de", "de", 0.5]],
+    "c_kl": [coefficient("en-en", 0.9), coefficient("en-de", 0.625), coefficient("de-de", 0.5)],
     "watched": [
-        ["<q>", "en", "de", [["Köln <am> Rhein", 0.625, 0.0, 50.0], ["Bonn", 0.25, 100.0, 100.0]]],
-        ["<q>", "en", "en", [["", 0.5, 0.0, 0.0]]],
-        ["q/2", "en", "en", []],
+        answer("en-de", 1, "Köln <am> Rhein", 0.625, 0.0),
+        answer("en-de", 2, "Bonn", 0.25, 100.0),
+        answer("en-en", 1, "", 0.5, 0.0),
     ],
 }
 FIRST = {
-    "c_kl": [["en", "de", 0.125]],
-    "watched": [["<q>", "en", "de", [["Bonn", 0.5, 100.0, 100.0], ["bonn.", 0.125, 100.0, 100.0]]]],
+    "c_kl": [coefficient("en-de", 0.125)],
+    "watched": [
+        answer("en-de", 1, "Bonn", 0.5, 100.0),
+        answer("en-de", 2, "bonn.", 0.125, 100.0),
+    ],
 }
 
 
 def folder_with(tmp_path, observed):
-    """A study in which the trials of these numbers have observed that."""
+    """A study in which trials, by number, have observed that, each at its evaluations."""
     folder = study_folder(tmp_path)
     tables = ObservedTables.open(folder)
     for record in TRIALS:
-        if record["number"] in observed:
-            tables.put(record["number"], record["history"], observed[record["number"]])
+        evaluations = zip(record["history"], observed.get(record["number"], ()), strict=False)
+        reported = {}
+        for row, found in evaluations:
+            place = {name: row[name] for name in ("evaluation", "epoch", "step")}
+            for name, rows in found.items():
+                reported.setdefault(name, []).extend({**place, **one} for one in rows)
+        tables.put(record["number"], reported)
     return folder
 
 

@@ -1,5 +1,6 @@
 """Ray Tune's events into ledger, MLflow and display; the real tracker on SQLite, no cluster."""
 
+import csv
 import json
 import pickle
 from types import SimpleNamespace
@@ -20,6 +21,7 @@ from xmrc.settings import Domain
 from xmrc.tracking.tracker import Tracker
 
 ANSWER = 'in "Köln",\nam Rhein \ud800'  # with a lone surrogate, which UTF-8 does not have
+EN_DE = {"question_language": "en", "context_language": "de"}
 SPACE = SearchSpace(
     {"data.ntl": Domain(int=[1, 6]), "training.dropout": Domain(choice=[None, 0.1])}
 )
@@ -65,15 +67,20 @@ class Search:
         path = self.folder / "search" / trial / f"checkpoint_{len(scores):06}"
         path.mkdir(parents=True, exist_ok=True)
         (path / "history.json").write_text(json.dumps(history))
-        observed = [
-            {
-                "c_kl": [["en", "de", s / 100], ["de", "de", 0.5]],
-                "watched": [
-                    ["q1", "en", "de", [[ANSWER, s / 100, 0.0, 50.0], ["", 0.1, 0.0, 0.0]]]
-                ],
-            }
-            for s in scores
-        ]
+        observed = {"c_kl": [], "watched": []}
+        for row in history:
+            place = {name: row[name] for name in ("evaluation", "epoch", "step")}
+            share = row["gxlt_f1"] / 100
+            observed["c_kl"] += [
+                {**place, **EN_DE, "c_kl": share},
+                {**place, "question_language": "de", "context_language": "de", "c_kl": 0.5},
+            ]
+            answers = ((ANSWER, share, 50.0), ("", 0.1, 0.0))
+            observed["watched"] += [
+                {**place, "id": "007", **EN_DE, "rank": rank, "answer": text}
+                | {"probability": probability, "em": 0.0, "f1": f1}
+                for rank, (text, probability, f1) in enumerate(answers, 1)
+            ]
         facts = {"history": history, "observed": observed, "evaluations": of}
         result = {**history[-1], **facts, "best": max(scores)}
         self.recorder.on_trial_result(0, self.trials, SimpleNamespace(trial_id=trial), result)
@@ -95,9 +102,10 @@ class Search:
     def c_kl(self):
         """What the table has, by trial."""
         found = {}
-        for row in read_table(self.folder / "c_kl.csv"):
-            names = ("evaluation", "step", "question_language", "context_language", "c_kl")
-            found.setdefault(int(row["trial"]), []).append(tuple(row[name] for name in names))
+        with open(self.folder / "c_kl.csv", newline="") as file:
+            for row in csv.DictReader(file):
+                names = ("evaluation", "step", "question_language", "context_language", "c_kl")
+                found.setdefault(int(row["trial"]), []).append(tuple(row[name] for name in names))
         return found
 
     def checkpoints(self):
@@ -331,34 +339,43 @@ def test_watched_answers_are_a_table_of_their_own(search, tracker, capsys):
     search.trials = [SimpleNamespace(trial_id=trial, config={}) for trial in "ab"]
     search.begin()
     search.report("b", 30.0, 60.0)
-    rows = read_table(search.folder / "watched.csv")
-    assert rows[0] == {
-        "trial": "1",
-        "evaluation": "1",
-        "epoch": "1.0",
-        "step": "10",
-        "id": "q1",
-        "question_language": "en",
-        "context_language": "de",
-        "rank": "1",
-        "answer": ANSWER.replace("\ud800", "\\ud800"),
-        "probability": "0.4",
-        "em": "0.0",
-        "f1": "50.0",
-    }
+    with open(search.folder / "watched.csv", encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0].items()) == list(
+        {
+            "trial": "1",
+            "evaluation": "1",
+            "epoch": "1.0",
+            "step": "10",
+            "id": "007",
+            "question_language": "en",
+            "context_language": "de",
+            "rank": "1",
+            "answer": ANSWER.replace("\ud800", "\\ud800"),
+            "probability": "0.4",
+            "em": "0.0",
+            "f1": "50.0",
+        }.items()
+    )
     places = [(row["trial"], row["evaluation"], row["rank"]) for row in rows]
     assert places == [(t, e, r) for t in "12" for e in "12" for r in "12"]
     assert [row["probability"] for row in rows[::2]] == ["0.4", "0.5", "0.3", "0.6"]
+    read = read_table(search.folder / "watched.csv")
+    assert read["trial"].tolist() == [1] * 4 + [2] * 4
+    assert read["id"].unique().tolist() == ["007"]
+    assert read["answer"].tolist() == [row["answer"] for row in rows]  # "" among them
+    assert read["probability"].tolist() == [float(row["probability"]) for row in rows]
 
 
 def test_a_confirmation_has_tables_of_its_own_and_without_reports_there_are_none(tmp_path):
     tables = ObservedTables.open(tmp_path, CONFIRMATION.prefix)
-    tables.put(1, [{"evaluation": 1, "epoch": 0.5, "step": 3}], [{}])
+    tables.put(1, {})
     assert list(tmp_path.iterdir()) == []
-    place = {"evaluation": 1, "epoch": 0.5, "step": 3, "loss": 0.1}
-    tables.put(1, [place], [{"c_kl": [["en", "en", 0.25]]}])
-    (row,) = read_table(tmp_path / "confirmation-c_kl.csv")
-    assert (row["epoch"], row["c_kl"]) == ("0.5", "0.25")
+    tables.put(1, {"c_kl": [{"evaluation": 1, "epoch": 0.5, "step": 3, **EN_DE, "c_kl": 0.25}]})
+    assert (tmp_path / "confirmation-c_kl.csv").read_text().splitlines() == [
+        "trial,evaluation,epoch,step,question_language,context_language,c_kl",
+        "1,1,0.5,3,en,de,0.25",
+    ]
     assert [path.name for path in tmp_path.iterdir()] == ["confirmation-c_kl.csv"]
     tables.forget(1)
     assert list(tmp_path.iterdir()) == []
@@ -379,26 +396,10 @@ def test_what_a_training_reports_comes_to_the_tables(search, tracker, capsys, tm
     for report in reports[2:]:
         search.recorder.on_trial_result(0, search.trials, trial, report)
     for name, key in (("pairs.csv", "pairs"), ("c_kl.csv", "c_kl"), ("watched.csv", "watched")):
-        rows = read_table(search.folder / name)
-        for number, observed in enumerate(reports[-1]["observed"], 1):
-            own = [row for row in rows if row["evaluation"] == str(number)]
-            pairs = [(row["question_language"], row["context_language"]) for row in own]
-            if key == "pairs":
-                names = ("n", "f1", "em", "squad_f1", "squad_em")
-                found = [
-                    [*pair, *(float(row[one]) for one in names)]
-                    for pair, row in zip(pairs, own, strict=True)
-                ]
-                assert found == [list(pair) for pair in observed[key]]
-                continue
-            if key == "c_kl":
-                assert pairs == [tuple(pair) for *pair, _ in observed[key]]
-                assert [float(row[key]) for row in own] == [mean for *_, mean in observed[key]]
-                continue
-            answers = [answer for *_, answers in observed[key] for answer in answers]
-            found = [
-                [row["answer"], *(float(row[one]) for one in ("probability", "em", "f1"))]
-                for row in own
-            ]
-            assert found == answers
-            assert len(found) == 2 * 3 * 5  # questions, pairs of the same language, answers
+        with open(search.folder / name, encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+        expected = [{"trial": 1, **row} for row in reports[-1]["observed"][key]]
+        assert list(rows[0]) == list(expected[0])
+        assert rows == [{name: str(value) for name, value in row.items()} for row in expected]
+        assert {row["evaluation"] for row in rows} == {"1", "2", "3", "4"}
+    assert len(rows) == 4 * 2 * 3 * 5  # evaluations, questions, pairs of one language, answers

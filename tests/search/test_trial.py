@@ -64,8 +64,8 @@ class Search:
 
     def table(self, name, rate):
         """The rows of one trial."""
-        number = str(self.by_rate[rate].number)
-        return [row for row in read_table(self.folder.path / name) if row["trial"] == number]
+        rows = read_table(self.folder.path / name)
+        return rows[rows["trial"] == self.by_rate[rate].number].to_dict("records")
 
     def mlflow(self, rate):
         return self.tracker.client.get_run(self.tracker.run_id(self.by_rate[rate].id))
@@ -119,7 +119,7 @@ def check_observed(search):
     for name, per_pair in (("pairs.csv", 1), ("c_kl.csv", 1), ("watched.csv", 5)):
         rows = search.table(name, 2e-3)
         assert [row["evaluation"] for row in rows] == [
-            number for number in "123" for _ in range(len(pairs) * per_pair)
+            number for number in (1, 2, 3) for _ in range(len(pairs) * per_pair)
         ]
         assert {(row["question_language"], row["context_language"]) for row in rows} == pairs
     assert {row["id"] for row in search.table("watched.csv", 2e-3)} == {"demo-dev-00008"}
@@ -137,7 +137,7 @@ def test_two_workers_observe_the_same(alone, in_pairs):
     check_observed(in_pairs)
     both = (search.table("c_kl.csv", 2e-3) for search in (alone, in_pairs))
     for one, two in zip(*both, strict=True):
-        assert float(one["c_kl"]) == pytest.approx(float(two["c_kl"]), rel=1e-2)
+        assert one["c_kl"] == pytest.approx(two["c_kl"], rel=1e-2)
 
 
 def test_a_trial_that_diverges_fails_alone(alone):

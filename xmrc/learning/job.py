@@ -41,7 +41,7 @@ from xmrc.learning.model import (
 from xmrc.learning.reader import write_card
 from xmrc.learning.step import Worker
 from xmrc.learning.terms.objective import Objective
-from xmrc.learning.validation import Selection
+from xmrc.learning.validation import Validation
 from xmrc.settings import RunSettings, with_values
 
 MODEL, STATE = "model", "state.pt"
@@ -117,14 +117,14 @@ def train_reader(job: TrainingJob, context: _TrainingContext) -> None:
     if training.step == training.steps:  # finished, but nobody was left to hear it
         context.report(history.report(evaluations, job.metric), None)
         return
-    selection = _selection_of(job, tokenizer, context.place)
+    validation = _validation_of(job, tokenizer, context.place)
     of_z = windows.metrics if isinstance(windows, CandidateWindows) else {}
 
     def validate(reader: nn.Module) -> dict[str, float]:
-        return {**of_z, **selection.scores(reader)}
+        return {**of_z, **validation.scores(reader)}
 
     def report(evaluation: Evaluation) -> None:
-        history.add(evaluation, selection.pairs, selection.watched_answers(model))
+        history.add(evaluation, validation.observations(model))
         metrics = history.report(evaluations, job.metric)
         if context.place.rank > 0:
             context.report(metrics, None)
@@ -149,18 +149,20 @@ def _with_candidates(job: TrainingJob, windows: Windows) -> Windows | CandidateW
     return CandidateWindows(windows, store.open(window_codes(windows), size))
 
 
-def _selection_of(job: TrainingJob, tokenizer: PreTrainedTokenizerBase, place: Worker) -> Selection:
+def _validation_of(
+    job: TrainingJob, tokenizer: PreTrainedTokenizerBase, worker: Worker
+) -> Validation:
     """What the job is evaluated on."""
     data, precision = job.data, job.settings.training.precision
     if job.select is None:
-        return Selection(None, None, precision, place)
+        return Validation(None, None, precision, worker)
     examples = load_examples(job.select)
     watched = [one for one in examples if one.id in job.watch]
-    return Selection(
+    return Validation(
         data.cut(examples, tokenizer),
         data.cut(watched, tokenizer, texts_of=examples) if watched else None,
         precision,
-        place,
+        worker,
     )
 
 

@@ -12,7 +12,6 @@ import pandas as pd
 from xmrc.pages.findings import Findings
 from xmrc.pages.section import PageSection
 from xmrc.scoring.gxlt import language_metrics, summarise
-from xmrc.scoring.predictions import PAIR, SCORES
 from xmrc.scoring.score_tables import RANKS, pair_rows, rank_histogram
 from xmrc.search.folder import CHAMPION
 from xmrc.search.ledger import TrialRecord, best_evaluation
@@ -121,12 +120,10 @@ def _ours(name: str, system: ExpectedSystem, findings: Findings) -> _Ours | None
     evaluation = best_evaluation(reader, findings.metric)
     means = {(name, MEAN): value for name, value in evaluation.items()}
     table = f"{OF_CONFIRMATION if reader is not trial else ''}{PAIRS}"
-    pairs = [
-        {name: row[name] for name in PAIR} | {name: float(row[name]) for name in SCORES}
-        for row in read_table(findings.ledger.path.parent / table)
-        if int(row["trial"]) == reader.number and int(row["evaluation"]) == evaluation["evaluation"]
-    ]
-    return _Ours(trial.number, means | (language_metrics(pd.DataFrame(pairs)) if pairs else {}))
+    rows = read_table(findings.ledger.path.parent / table)
+    place = {"trial": reader.number, "evaluation": evaluation["evaluation"]}
+    pairs = rows[(rows[list(place)] == pd.Series(place)).all(axis=1)] if len(rows) else rows
+    return _Ours(trial.number, means | (language_metrics(pairs) if len(pairs) else {}))
 
 
 def _rank_tables(findings: Findings) -> list[Table]:

@@ -29,10 +29,6 @@ _WEIGHT = re.compile(r"w_(\d+)")
 _SHOWN = 7  # trials, the best ones, and weights: as many as colours can be told apart
 _PANELS = 8  # language pairs of a watched question that are drawn
 _RANKS = ("first", "second", "third", "fourth", "fifth")
-_KINDS = {
-    **dict.fromkeys(("trial", "evaluation", "rank"), int),
-    **dict.fromkeys(("epoch", "c_kl", "probability", "em"), float),
-}
 
 
 def training_section(findings: Findings, out: Path) -> PageSection:
@@ -120,8 +116,7 @@ def watched_section(findings: Findings, out: Path) -> PageSection:
 
 def observed_by_best(findings: Findings, name: str) -> pd.DataFrame:
     """The rows of the best trial that is in a table; none where no trial is."""
-    rows = pd.DataFrame(read_table(findings.ledger.path.parent / name))
-    rows = rows.astype({column: kind for column, kind in _KINDS.items() if column in rows})
+    rows = read_table(findings.ledger.path.parent / name)
     own = (rows[rows["trial"] == one.number] for one in findings.standing if len(rows))
     return next((these for these in own if len(these)), rows[:0])
 

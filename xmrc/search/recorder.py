@@ -130,7 +130,7 @@ class Recorder(tune.Callback):
             trial.trial_id, result["history"], result["evaluations"], time.time()
         )
         record = self._ledger.trials[trial.trial_id]
-        self._tables.put(record.number, result["history"], result["observed"])
+        self._tables.put(record.number, result["observed"])
         _log_history(self._tracker, record)
         self._show(record)
 
