@@ -16,7 +16,7 @@ import pytest
 from command_runs import REPOSITORY, Storage, run, settings
 from ray_here import CPUS, a_home, clean_environment
 
-pytestmark = pytest.mark.timeout(1800)
+pytestmark = [pytest.mark.studies, pytest.mark.timeout(1800)]
 
 SHORT = settings(
     "search.trials=1",

@@ -10,7 +10,7 @@ import pytest
 from command_runs import Done, Running, Storage, module
 from ray_here import CPUS, a_home
 
-pytestmark = pytest.mark.timeout(1800)
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(1800)]
 
 YAML = f"""
 name: short

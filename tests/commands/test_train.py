@@ -11,7 +11,7 @@ from ray_here import a_home
 pytestmark = pytest.mark.timeout(1800)
 
 
-@pytest.mark.faults
+@pytest.mark.studies
 def test_the_settings_are_trained_once_on_two_workers() -> None:
     with a_home() as home:
         storage = Storage(home / "runs")
@@ -34,7 +34,7 @@ def test_the_settings_are_trained_once_on_two_workers() -> None:
         assert storage.versions() == ["1"]
 
 
-@pytest.mark.faults
+@pytest.mark.studies
 def test_a_killed_worker_comes_back_and_the_trial_goes_on() -> None:
     """SIGKILL of one of two workers after the first evaluation: nothing is trained twice."""
     with a_home() as home:

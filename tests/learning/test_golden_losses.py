@@ -5,12 +5,12 @@ dropout; in one piece, and in micro-batches of at most 70 tokens.
 """
 
 import json
-import platform
 import tempfile
 from pathlib import Path
 
 import pytest
 import torch
+from golden import machine
 from tiny_training import (
     CE,
     HL,
@@ -49,12 +49,6 @@ OBJECTIVES = {
 }
 PIECES = {"whole": None, "micro_batches": 70}  # tokens
 OTHER_MACHINE = 1e-9  # relative: another processor or release of torch sums in another order
-
-
-def machine() -> str:
-    """What the last digits depend on."""
-    capability = torch.backends.cpu.get_cpu_capability()
-    return f"torch {torch.__version__}, {platform.machine()}, {capability}"
 
 
 def losses(folder: Path, objective: str, max_tokens: int | None) -> dict[str, list[float]]:

@@ -132,7 +132,7 @@ def test_what_trials_observe_is_in_tables_of_the_study_and_in_mlflow(alone):
     check_observed(alone)
 
 
-@pytest.mark.faults
+@pytest.mark.studies
 def test_two_workers_observe_the_same(alone, in_pairs):
     check_observed(in_pairs)
     both = (search.table("c_kl.csv", 2e-3) for search in (alone, in_pairs))
@@ -165,7 +165,7 @@ def test_a_group_of_one_worker_gives_the_very_same(alone, storage):
     assert max(histories, key=len) == alone.by_rate[2e-3].history
 
 
-@pytest.mark.faults
+@pytest.mark.studies
 def test_two_workers_give_the_same_within_tolerance(alone, in_pairs):
     assert (in_pairs.fit.at_once, in_pairs.fit.trial.workers) == (1, 2)
     one, two = alone.by_rate[2e-3], in_pairs.by_rate[2e-3]
@@ -179,7 +179,7 @@ def test_two_workers_give_the_same_within_tolerance(alone, in_pairs):
         assert row["gxlt_f1"] == pytest.approx(other["gxlt_f1"], abs=3.0)
 
 
-@pytest.mark.faults
+@pytest.mark.studies
 def test_stopped_trials_free_their_workers_for_the_next(in_pairs):
     """Two in a row: whoever did not give back both CPUs would let the next one wait for ever."""
     first, second, third = in_pairs.ledger.trials.values()
@@ -196,7 +196,7 @@ def test_nothing_holds_the_cluster_afterwards(alone):
     check_free()
 
 
-@pytest.mark.faults
+@pytest.mark.studies
 def test_two_workers_let_go_of_the_cluster_too(in_pairs):
     check_free()
 

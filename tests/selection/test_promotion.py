@@ -168,7 +168,7 @@ def registry(outcome: Outcome) -> MlflowClient:
     return MlflowClient(f"sqlite:///{outcome.folder.parents[1] / 'mlflow.db'}")
 
 
-@pytest.mark.faults
+@pytest.mark.studies
 def test_the_best_trials_are_trained_again_and_the_median_is_registered(
     outcomes: tuple[Outcome, Outcome, Outcome],
 ) -> None:
@@ -186,7 +186,7 @@ def test_the_best_trials_are_trained_again_and_the_median_is_registered(
     assert left == {winner.median.id}
 
 
-@pytest.mark.faults
+@pytest.mark.studies
 def test_mlflow_has_the_confirmation_beside_the_trials(
     outcomes: tuple[Outcome, Outcome, Outcome],
 ) -> None:
@@ -208,7 +208,7 @@ def test_mlflow_has_the_confirmation_beside_the_trials(
     assert study_run(f"models:/{MODEL}@champion", uri=uri, storage="") == parent.info.run_id
 
 
-@pytest.mark.faults
+@pytest.mark.studies
 def test_the_page_is_of_the_winner(outcomes: tuple[Outcome, Outcome, Outcome]) -> None:
     first, *_ = outcomes
     found = read_findings(first.folder)
@@ -224,7 +224,7 @@ def test_the_page_is_of_the_winner(outcomes: tuple[Outcome, Outcome, Outcome]) -
     assert {"confirmation", "final-demo-test", "gxlt-f1-best"} <= drawn
 
 
-@pytest.mark.faults
+@pytest.mark.studies
 def test_the_first_is_champion_and_one_that_does_not_beat_it_is_challenger(
     outcomes: tuple[Outcome, Outcome, Outcome],
 ) -> None:
