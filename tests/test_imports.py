@@ -18,6 +18,7 @@ import xmrc
 
 ROOT = Path(xmrc.__file__).parent
 LEFT_TO_RIGHT = [  # each imports from those before it, and from itself
+    "_lazy",
     "errors",
     "files",
     "tables",

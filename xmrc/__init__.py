@@ -6,6 +6,8 @@ The libraries below send usage statistics by default; here only where the user a
 
 import os
 
+from xmrc._lazy import lazy_names
+
 for _switch, _value in {
     "RAY_USAGE_STATS_ENABLED": "0",
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -13,3 +15,33 @@ for _switch, _value in {
     "DO_NOT_TRACK": "1",
 }.items():
     os.environ.setdefault(_switch, _value)
+
+_HOMES = {
+    "Answer": "xmrc.data",
+    "Corpus": "xmrc.data",
+    "DataError": "xmrc.errors",
+    "Example": "xmrc.data",
+    "Outcome": "xmrc.study",
+    "Prediction": "xmrc.scoring",
+    "Reader": "xmrc.learning.reader",
+    "ResourceError": "xmrc.errors",
+    "RunSettings": "xmrc.settings",
+    "Section": "xmrc.settings",
+    "SettingsError": "xmrc.errors",
+    "SpanLoss": "xmrc.learning.terms",
+    "Study": "xmrc.settings",
+    "Term": "xmrc.learning.terms",
+    "XmrcError": "xmrc.errors",
+    "compare_examples": "xmrc.scoring",
+    "compare_seeds": "xmrc.scoring",
+    "find_reader": "xmrc.tracking",
+    "load_corpus": "xmrc.data",
+    "load_study": "xmrc.settings",
+    "register_span_loss": "xmrc.learning.terms",
+    "register_term": "xmrc.learning.terms",
+    "run_study": "xmrc.study",
+    "score_examples": "xmrc.scoring",
+    "summarise": "xmrc.scoring",
+}
+__all__ = [*_HOMES]
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

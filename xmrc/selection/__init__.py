@@ -1,0 +1,19 @@
+"""What follows a search. In: its ledger. Out: a winner, registered, and what is said of it.
+
+The best are confirmed with other seeds, compared with the champion, and scored on the final sets.
+"""
+
+from xmrc._lazy import lazy_names
+
+_HOMES = {
+    "Candidate": "xmrc.selection.contenders",
+    "Champion": "xmrc.selection.champion",
+    "Verdict": "xmrc.selection.promotion",
+    "Winner": "xmrc.selection.champion",
+    "confirm": "xmrc.selection.confirmation",
+    "decide_promotion": "xmrc.selection.promotion",
+    "register_winner": "xmrc.selection.champion",
+    "score_finals": "xmrc.selection.final_sets",
+}
+__all__ = [*_HOMES]
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

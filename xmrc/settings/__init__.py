@@ -4,6 +4,7 @@ Every key that is accepted here is implemented to the right: data, scoring, lear
 """
 
 from xmrc.settings.domains import Domain, Space, dependency_order
+from xmrc.settings.fields import Count, NotNegative, Positive, Section, Share, Text
 from xmrc.settings.load import load_study
 from xmrc.settings.objective import ObjectiveSettings
 from xmrc.settings.schema import (
@@ -30,17 +31,23 @@ __all__ = [
     "WINDOW_KEYS",
     "BaseSettings",
     "ConfirmSettings",
+    "Count",
     "DataSettings",
     "Domain",
     "EncoderConfig",
     "FinalSettings",
+    "NotNegative",
     "ObjectiveSettings",
+    "Positive",
     "PromotionSettings",
     "ResourceSettings",
     "RunSettings",
     "SearchSettings",
+    "Section",
+    "Share",
     "Space",
     "Study",
+    "Text",
     "TrackingSettings",
     "TrainingSettings",
     "dependency_order",
