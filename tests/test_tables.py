@@ -98,7 +98,15 @@ def test_csv_has_the_whole_frame_and_every_digit(table):
     assert (rows[1]["n"], rows[1]["low"], rows[2]["score"]) == ("", "", "")
 
 
-def test_markdown():
+def test_markdown(table):
+    lines = as_markdown(table).splitlines()
+    assert lines[0] == "| run | what & where | score | change | 95 % interval | n |"
+    assert lines[1] == "| --- | --- | ---: | ---: | ---: | ---: |"
+    assert lines[2] == r"| A | x \<i> | 0.333 | **+4.0\*** | -1.5 to 2.0 | 3 |"
+    assert lines[3] == r"| A | \[red\] | 1e-05 | -2.0 | – |  |"
+
+
+def test_markdown_has_no_more_columns_than_the_table():
     table = Table(frame_of([{"a|b": 1.5, "c": "x|y"}]))
     assert as_markdown(table) == "| a\\|b | c |\n| ---: | --- |\n| 1.5 | x\\|y |\n"
 

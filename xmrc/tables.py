@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rich import table as rich_table
 
 _SIGN = re.compile(r"(?<!\w)-(?=[\d.])")  # a minus, not that of an exponent
+_MARKDOWN = re.compile(r"[\\|*_<\[\]`]")  # what would not stand for itself
 _LATEX = str.maketrans(
     {sign: f"\\{sign}" for sign in "&%$#_{}"}
     | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
@@ -156,10 +157,18 @@ def as_csv(table: Table) -> str:
 
 
 def as_markdown(table: Table) -> str:
-    """A table as GitHub shows it."""
+    """A table as GitHub shows it; strong cells are bold."""
     sides = ["---:" if right else "---" for right in table.numeric]
-    rows = [table.headings, sides, *table.texts]
-    lines = (" | ".join(cell.strip().replace("|", "\\|") for cell in row) for row in rows)
+    rows = [
+        [
+            f"**{_markdown(cell.starred.strip())}**"
+            if cell.strong
+            else _markdown(cell.starred.strip())
+            for cell in row
+        ]
+        for row in table.cells
+    ]
+    lines = (" | ".join(row) for row in [map(_markdown, table.headings), sides, *rows])
     return "".join(f"| {line} |\n" for line in lines)
 
 
@@ -203,6 +212,10 @@ def as_html(table: Table) -> "Markup":
     rows = [list(map(_html_cell, row, table.numeric)) for row in table.cells]
     template = environment.get_template("table.html")
     return Markup(template.render(caption=_described(table), headings=headings, rows=rows))
+
+
+def _markdown(text: str) -> str:
+    return _MARKDOWN.sub(r"\\\g<0>", text)
 
 
 def _latex(text: str) -> str:

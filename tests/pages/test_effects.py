@@ -120,7 +120,7 @@ def test_cells_for_two_settings_of_few_values():
     table = cells[0].panels[0]
     assert (table.column_label, table.row_label) == ("ntl", "coefficient")
     expected = pd.DataFrame([[15.0, math.nan], [4.0, 30.0]], ["0.5", "2.0"], ["1", "2"])
-    pd.testing.assert_frame_equal(table.frame, expected)
+    pd.testing.assert_frame_equal(table.frame, expected, check_names=False)
 
 
 def test_settings_of_many_values_and_conditions():

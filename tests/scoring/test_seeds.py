@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import t, ttest_ind
 
-from xmrc.scoring.seeds import group_differences, shown_interval, spread
+from xmrc.scoring.seeds import group_differences, spread
 
 SCORES = st.lists(st.floats(0, 100), min_size=2, max_size=6)
 
@@ -32,7 +32,6 @@ def test_the_interval_is_students(sample: list[float]) -> None:
 def test_a_single_seed_has_a_mean_alone() -> None:
     found = spread([41.0])
     assert (found.seeds, found.mean, found.deviation, found.interval) == (1, 41.0, None, None)
-    assert shown_interval(found.interval) == "–"
 
 
 def test_seeds_that_are_all_equal_leave_no_doubt() -> None:
@@ -71,7 +70,3 @@ def test_a_group_of_one_is_not_tested_and_counts_for_no_correction() -> None:
 
 def test_fewer_than_two_groups_have_no_differences() -> None:
     assert group_differences({}) == group_differences({"1": [1.0, 2.0]}) == []
-
-
-def test_intervals_are_shown_with_their_ends() -> None:
-    assert shown_interval((-1.476, 9.5), "+.2f") == "-1.48 to +9.50"

@@ -5,9 +5,8 @@ mean is over those; over the trials that were stopped early only where there are
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -27,8 +26,11 @@ _MEANS = {"gxlt": "G-XLT", "xlt": "XLT", "gxlt_cross": "G-XLT across", "gxlt_mic
 
 
 @dataclass(frozen=True)
-class _Effect:
-    """What one setting does, or two do: what a picture shows, and what its curves are named by."""
+class _Curves:
+    """What one setting does, or two do, as a panel for each measure.
+
+    `names`: the setting that the curves are of the choices of; "" where there is one curve.
+    """
 
     keys: tuple[str, ...]
     x: Axis
@@ -37,8 +39,8 @@ class _Effect:
 
 
 @dataclass(frozen=True)
-class _CellEffect:
-    """What two settings do where both have few values."""
+class _Cells:
+    """What two settings do where both have few values, as a heatmap for each measure."""
 
     keys: tuple[str, str]
     panels: list[Heatmap]
@@ -54,45 +56,71 @@ def measures(metric: str) -> dict[str, str]:
     }
 
 
-def curve_effects(records: Sequence[TrialRecord], space: Space, metric: str) -> list[_Effect]:
-    """One for each searched setting that has taken two values, a panel for each measure."""
-    return [
-        _Effect((key,), _axis(key, space), _curve_panels(trials, key, space[key], metric))
-        for key in space
-        if varied(trials := having(records, key), key)
+def positions(records: Sequence[TrialRecord], space: Space) -> pd.DataFrame:
+    """A row for each trial that has reported: where each setting stands on its axis, or NaN."""
+    rows = [
+        {key: _position(space[key], one.values[key]) for key in space if key in one.values}
+        for one in records
+        if one.history
     ]
+    return pd.DataFrame(rows, columns=list(space), dtype=float)
 
 
-def pair_effects(
-    records: Sequence[TrialRecord], space: Space, metric: str, pairs: Sequence[tuple[str, str]]
-) -> tuple[list[_Effect], list[_CellEffect], list[tuple[str, str]]]:
-    """For each two settings: a curve for each choice, or cells, or neither (drawn as contours)."""
-    curves, cells, contours = [], [], []
-    for pair in pairs:
-        named, numeric = sorted(pair, key=lambda key: not is_named(space[key]))
-        if is_named(space[named]) and not is_named(space[numeric]):
-            trials = having(records, named)  # those that lack the other are drawn level
-            curves.append(_curves_by_choice(trials, numeric, named, space, metric))
-        elif all(_few(space[key]) for key in pair):
-            cells.append(_cell_effect(having(records, *pair), pair, space, metric))
-        else:
-            contours.append(pair)
-    return curves, cells, contours
-
-
-def having(records: Sequence[TrialRecord], *keys: str) -> list[TrialRecord]:
-    """The trials that have reported and have a value of each of these settings."""
-    return [one for one in records if one.history and all(key in one.values for key in keys)]
-
-
-def varied(trials: Sequence[TrialRecord], key: str) -> bool:
-    """Whether a setting that all of them have has taken two values."""
-    return len({one_line(one.values[key]) for one in trials}) > 1
+def varied(trials: pd.DataFrame, key: str) -> bool:
+    """Whether a setting has taken two values."""
+    return trials[key].nunique() > 1
 
 
 def is_named(domain: Domain) -> bool:
     """Whether its values are names, or numbers among names."""
     return domain.kind == "choice" and not all(_is_number(value) for value in domain.values)
+
+
+def curve_effects(records: Sequence[TrialRecord], space: Space, metric: str) -> list[_Curves]:
+    """One for each searched setting that has taken two values."""
+    every = _outcomes(records, space, metric)
+    effects = []
+    for key in space:
+        trials = every.dropna(subset=[key])
+        if varied(trials, key):
+            panels = [
+                Panel(title, [_curve("", trials, key, space[key], name)])
+                for name, title in _measured(trials, metric).items()
+            ]
+            effects.append(_Curves((key,), _axis(key, space), panels))
+    return effects
+
+
+def pair_effects(
+    records: Sequence[TrialRecord], space: Space, metric: str, pairs: Sequence[tuple[str, str]]
+) -> tuple[list[_Curves], list[_Cells], list[tuple[str, str]]]:
+    """For each two settings: a curve for each choice, or cells, or neither (drawn as contours)."""
+    every = _outcomes(records, space, metric)
+    curves, cells, contours = [], [], []
+    for pair in pairs:
+        named, numeric = sorted(pair, key=lambda key: not is_named(space[key]))
+        if is_named(space[named]) and not is_named(space[numeric]):
+            trials = every.dropna(subset=[named])  # those that lack the other are drawn level
+            curves.append(_curves_by_choice(trials, numeric, named, space, metric))
+        elif all(_few(space[key]) for key in pair):
+            cells.append(_cells(every.dropna(subset=list(pair)), pair, space, metric))
+        else:
+            contours.append(pair)
+    return curves, cells, contours
+
+
+def _outcomes(records: Sequence[TrialRecord], space: Space, metric: str) -> pd.DataFrame:
+    """The positions, beside them the scores, and whether the trial ran to its end."""
+    reported = [one for one in records if one.history]
+    best = [best_evaluation(one, metric) for one in reported]
+    scores = pd.DataFrame(best, columns=list(measures(metric)), dtype=float)
+    finished = [one.state == FINISHED for one in reported]
+    return positions(records, space).join(scores).assign(finished=finished)
+
+
+def _measured(trials: pd.DataFrame, metric: str) -> dict[str, str]:
+    """XLT is measured only where a question and its context share a language."""
+    return {name: title for name, title in measures(metric).items() if trials[name].notna().all()}
 
 
 def _is_number(value: Any) -> bool:
@@ -104,8 +132,22 @@ def _few(domain: Domain) -> bool:
     return whole or domain.kind == "choice"
 
 
+def _values(domain: Domain) -> tuple[Any, ...]:
+    """Every value of a domain that has few."""
+    if domain.kind == "choice":
+        return domain.values
+    return tuple(range(domain.values[0], domain.values[1] + 1))
+
+
+def _position(domain: Domain, value: Any) -> float:
+    """Where a value stands on its axis."""
+    if not is_named(domain):
+        return float(value)
+    return [one_line(choice) for choice in domain.values].index(one_line(value))
+
+
 def _axis(key: str, space: Space) -> Axis:
-    domain, label = space[key], short_names(list(space))[key]
+    domain, label = space[key], short_names(space)[key]
     if is_named(domain):
         return Axis(label, names=tuple(one_line(value) for value in domain.values))
     low, high = min(domain.values), max(domain.values)
@@ -114,126 +156,68 @@ def _axis(key: str, space: Space) -> Axis:
     return Axis(label, log=wide or domain.kind.startswith("log"), marks=marks)
 
 
-def _values(domain: Domain) -> tuple[Any, ...]:
-    """Every value of a domain that has few."""
-    if domain.kind == "choice":
-        return domain.values
-    return tuple(range(domain.values[0], domain.values[1] + 1))
+def _counting(trials: pd.DataFrame, by: list[str]) -> pd.DataFrame:
+    """The finished trials of each group, all of a group that has none."""
+    has_finished = trials.groupby(by)["finished"].transform("any")
+    return trials[trials["finished"] | ~has_finished]
 
 
-def _place(domain: Domain, value: Any) -> float:
-    """Where a value stands on its axis."""
-    if not is_named(domain):
-        return float(value)
-    return [one_line(choice) for choice in domain.values].index(one_line(value))
+def _curve(label: str, trials: pd.DataFrame, key: str, domain: Domain, name: str) -> Curve:
+    full, hollow = trials[trials["finished"]], trials[~trials["finished"]]
+    if _few(domain):
+        line = list(_counting(trials, [key]).groupby(key)[name].mean().items())
+    else:
+        line = _trend((full if len(full) else hollow)[[key, name]].to_numpy(), domain)
+    return Curve(label, line, _points(full, key, name), _points(hollow, key, name))
 
 
-def _curve_panels(
-    trials: Sequence[TrialRecord], key: str, domain: Domain, metric: str
-) -> list[Panel]:
-    named = measures(metric)
-    return [
-        Panel(named[name], [_curve("", trials, key, domain, name, metric)])
-        for name in _present(named, trials)
-    ]
+def _points(trials: pd.DataFrame, key: str, name: str) -> list[tuple[float, float]]:
+    return list(zip(trials[key], trials[name], strict=True))
 
 
-def _curves_by_choice(
-    trials: Sequence[TrialRecord], key: str, by: str, space: Space, metric: str
-) -> _Effect:
-    """A choice under which the setting has no meaning is level: a baseline for the others."""
-    named, domain = measures(metric), space[key]
-    groups: dict[str, list[TrialRecord]] = {one_line(choice): [] for choice in space[by].values}
-    for one in trials:
-        groups[one_line(one.values[by])].append(one)
-    places = [_place(domain, one.values[key]) for one in trials if key in one.values]
-    ends = min(places), max(places)
-
-    def curve(choice: str, group: Sequence[TrialRecord], name: str) -> Curve:
-        if not having(group, key):
-            level = _mean(group, name, metric)
-            return Curve(choice, [(end, level) for end in ends], dotted=True)
-        return _curve(choice, having(group, key), key, domain, name, metric)
-
-    panels = [
-        Panel(
-            named[name], [curve(choice, group, name) for choice, group in groups.items() if group]
-        )
-        for name in _present(named, trials)
-    ]
-    return _Effect((key, by), _axis(key, space), panels, short_names(list(space))[by])
-
-
-def _mean(trials: Sequence[TrialRecord], name: str, metric: str) -> float:
-    """Over those that ran to their end, if any did."""
-    ended = [one for one in trials if one.state == FINISHED] or trials
-    return fmean(best_evaluation(one, metric)[name] for one in ended)
-
-
-def _present(names: Mapping[str, str], trials: Sequence[TrialRecord]) -> list[str]:
-    """XLT is measured only where a question and its context share a language."""
-    return [name for name in names if all(name in one.history[0] for one in trials)]
-
-
-def _curve(
-    label: str,
-    trials: Sequence[TrialRecord],
-    key: str,
-    domain: Domain,
-    name: str,
-    metric: str,
-) -> Curve:
-    points: dict[bool, list[tuple[float, float]]] = {True: [], False: []}
-    for one in trials:
-        point = _place(domain, one.values[key]), best_evaluation(one, metric)[name]
-        points[one.state == FINISHED].append(point)
-    line = _means(points) if _few(domain) else _trend(points[True] or points[False], domain)
-    return Curve(label, line, points[True], points[False])
-
-
-def _means(points: Mapping[bool, Sequence[tuple[float, float]]]) -> list[tuple[float, float]]:
-    """The mean at each value, over the finished trials where there are any."""
-    grouped: dict[float, dict[bool, list[float]]] = {}
-    for finished, pairs in points.items():
-        for x, y in pairs:
-            grouped.setdefault(x, {True: [], False: []})[finished].append(y)
-    return [(x, fmean(ys[True] or ys[False])) for x, ys in sorted(grouped.items())]
-
-
-def _trend(points: Sequence[tuple[float, float]], domain: Domain) -> list[tuple[float, float]]:
+def _trend(points: np.ndarray, domain: Domain) -> list[tuple[float, float]]:
     """Means of neighbours, in about as many groups as each has trials; none of fewer than four."""
     if len(points) < 4:
         return []
-    groups = np.array_split(np.array(sorted(points)), round(math.sqrt(len(points))))
+    ordered = points[np.lexsort((points[:, 1], points[:, 0]))]
+    groups = np.array_split(ordered, round(math.sqrt(len(points))))
     log = domain.kind.startswith("log")
     xs = [np.exp(np.log(one[:, 0]).mean()) if log else one[:, 0].mean() for one in groups]
     return [(float(x), float(one[:, 1].mean())) for x, one in zip(xs, groups, strict=True)]
 
 
-def _cell_effect(
-    trials: Sequence[TrialRecord], pair: tuple[str, str], space: Space, metric: str
-) -> _CellEffect:
-    named, shown = measures(metric), short_names(list(space))
-    xs, ys = (_values(space[key]) for key in pair)
-    rows, columns = (list(map(one_line, values)) for values in (ys, xs))
-    panels = []
-    for name in _present(named, trials):
-        cells = [[_cell(trials, pair, (x, y), name, metric) for x in xs] for y in ys]
-        frame = pd.DataFrame(cells, rows, columns, dtype=float)
-        panels.append(Heatmap(named[name], frame, shown[pair[1]], shown[pair[0]]))
-    return _CellEffect(pair, panels)
+def _curves_by_choice(
+    trials: pd.DataFrame, key: str, by: str, space: Space, metric: str
+) -> _Curves:
+    """A choice under which the setting has no meaning is level: a baseline for the others."""
+    ends = trials[key].min(), trials[key].max()
+    choices = {place: one_line(choice) for place, choice in enumerate(space[by].values)}
 
+    def curve(place: int, group: pd.DataFrame, name: str) -> Curve:
+        having = group.dropna(subset=[key])
+        if len(having):
+            return _curve(choices[place], having, key, space[key], name)
+        level = float(_counting(group, [by])[name].mean())
+        return Curve(choices[place], [(end, level) for end in ends], dotted=True)
 
-def _cell(
-    trials: Sequence[TrialRecord],
-    pair: tuple[str, str],
-    values: tuple[Any, Any],
-    name: str,
-    metric: str,
-) -> float | None:
-    here = [
-        one
-        for one in trials
-        if all(one_line(one.values[k]) == one_line(v) for k, v in zip(pair, values, strict=True))
+    panels = [
+        Panel(title, [curve(int(place), group, name) for place, group in trials.groupby(by)])
+        for name, title in _measured(trials, metric).items()
     ]
-    return _mean(here, name, metric) if here else None
+    return _Curves((key, by), _axis(key, space), panels, short_names(space)[by])
+
+
+def _cells(trials: pd.DataFrame, pair: tuple[str, str], space: Space, metric: str) -> _Cells:
+    across, down = pair
+    short = short_names(space)
+    labels = {
+        key: {_position(space[key], value): one_line(value) for value in _values(space[key])}
+        for key in pair
+    }
+    heatmaps = []
+    for name, title in _measured(trials, metric).items():
+        means = _counting(trials, list(pair)).groupby([down, across])[name].mean().unstack()
+        frame = means.reindex(index=list(labels[down]), columns=list(labels[across]))
+        frame = frame.rename(index=labels[down], columns=labels[across])
+        heatmaps.append(Heatmap(title, frame, short[down], short[across]))
+    return _Cells(pair, heatmaps)

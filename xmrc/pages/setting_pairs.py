@@ -8,7 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from xmrc.pages.effects import having, is_named, varied
+import pandas as pd
+
+from xmrc.pages.effects import is_named, positions, varied
 from xmrc.search.ledger import TrialRecord
 from xmrc.settings import Space
 
@@ -32,7 +34,8 @@ class SettingPairs:
 
 def varied_pairs(records: Sequence[TrialRecord], space: Space) -> list[_Pair]:
     """Every two settings of which a picture has something to show."""
-    return [pair for pair in combinations(space, 2) if _shows_something(records, pair, space)]
+    trials = positions(records, space)
+    return [pair for pair in combinations(space, 2) if _shows_something(trials, pair, space)]
 
 
 def choose_pairs(
@@ -60,10 +63,10 @@ def _is_figure(pair: _Pair) -> bool:
     return any(set(pair) == set(figure) for figure in _FIGURES)
 
 
-def _shows_something(records: Sequence[TrialRecord], pair: _Pair, space: Space) -> bool:
-    trials = having(records, *pair)
+def _shows_something(trials: pd.DataFrame, pair: _Pair, space: Space) -> bool:
+    having = trials.dropna(subset=list(pair))
     named, numeric = sorted(pair, key=lambda key: not is_named(space[key]))
     if is_named(space[named]) and not is_named(space[numeric]):
-        chosen = having(records, named)  # those that lack the other are drawn level
-        return varied(trials, numeric) and varied(chosen, named)
-    return all(varied(trials, key) for key in pair)
+        # those that lack the other are drawn level
+        return varied(having, numeric) and varied(trials, named)
+    return all(varied(having, key) for key in pair)

@@ -77,11 +77,6 @@ def group_differences(groups: Mapping[str, Sequence[float]]) -> list[GroupDiffer
     ]
 
 
-def shown_interval(interval: Interval | None, form: str = ".2f") -> str:
-    """`36.03 to 45.97`; a dash where there is none."""
-    return "–" if interval is None else " to ".join(f"{end:{form}}" for end in interval)
-
-
 def _welch(sample: Sequence[float], other: Sequence[float]) -> tuple[Interval, float]:
     low_G, high_G, p_G = welch(np.array(sample)[:, None], np.array(other)[:, None])
     return (float(low_G[0]), float(high_G[0])), float(p_G[0])
