@@ -15,7 +15,7 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from multiprocessing import TimeoutError, get_context
 from pathlib import Path
@@ -80,8 +80,8 @@ class Bench:
 
     def job(self, values: Mapping[str, Any]) -> TrainingJob:
         """The study's own training with these values."""
-        job = trial_job(self.study, self.prepared, start=self.base, threads=1)
-        return replace(job, candidates=CANDIDATES).with_values(values)
+        job = trial_job(self.study, self.prepared, self.base, 1, CANDIDATES)
+        return job.with_values(values)
 
 
 def main() -> None:

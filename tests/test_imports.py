@@ -35,8 +35,8 @@ LEFT_TO_RIGHT = [  # each imports from those before it, and from itself
 ]
 ROOMS = {  # where a library, or a part of one, may be imported: folders, files
     "ray.train": ("learning/worker.py",),
-    "ray.tune": ("search/", "selection/confirmation.py"),
-    "ray": ("learning/worker.py", "search/", "selection/confirmation.py"),
+    "ray.tune": ("search/",),
+    "ray": ("learning/worker.py", "search/"),
     "optuna": ("search/", "pages/optuna_charts.py"),
     "mlflow": ("tracking/",),
     "datasets": ("data/hub.py",),

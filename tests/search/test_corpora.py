@@ -117,7 +117,7 @@ def test_trials_watch_what_the_study_says_and_the_base_nothing(load, tmp_path):
     ids = [one.id for one in study_corpora(plain).select.examples]
     watching = load("demo/train", *more, f"tracking.watch=[{ids[-1]}, {ids[0]}]")
     study_corpora(watching)
-    job = trial_job(watching, prepared, start=str(DEMO_ENCODER), threads=1)
+    job = trial_job(watching, prepared, str(DEMO_ENCODER), threads=1)
     assert tuple(job.watch) == (ids[-1], ids[0])
     base = base_job(watching.settings, prepared, 1)
     assert tuple(base.watch) == ()

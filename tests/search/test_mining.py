@@ -8,22 +8,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 from checkpoints import tiny_checkpoint
+from quiet_runs import prepared_for, run_of, said
 
 from xmrc.data.cache import Cache
 from xmrc.data.training_data import TrainingData
 from xmrc.errors import DataError
 from xmrc.learning.candidates import CandidateSource, CandidateStore, mine_spans, window_codes
 from xmrc.learning.model import load_model, load_tokenizer
-from xmrc.learning.worker import WorkerResources
-from xmrc.search.corpora import StudyData, read_corpora, widest
-from xmrc.search.folder import StudyFolder
+from xmrc.search.corpora import StudyData
 from xmrc.search.mining import (
-    find_candidates,
     largest_size,
+    mine_candidates,
     mining_data,
     needs_candidates,
 )
-from xmrc.search.prepare import prepare
 from xmrc.settings import Study, load_study, with_values
 
 STUDY = """
@@ -42,7 +40,6 @@ settings:
     stride: 8
   objective: {{span: hl}}
 """
-RESOURCES = WorkerResources(workers=2, cpus=1, gpus=0)
 Load = Callable[..., Study]
 
 
@@ -59,10 +56,6 @@ def load(base: Path, tmp_path: Path) -> Load:
         return load_study(path, overrides)
 
     return load
-
-
-def prepared_for(study: Study, cache: Path) -> StudyData:
-    return prepare(study.settings, read_corpora(widest(study)), Cache(cache))
 
 
 def codes_of(data: TrainingData, study: Study) -> np.ndarray:
@@ -171,12 +164,10 @@ def test_a_second_study_mines_only_what_the_first_has_not(
     cluster: None, load: Load, base: Path, tmp_path: Path
 ) -> None:
     def mine(study: Study) -> tuple[str, list[str]]:
-        said: list[str] = []
-        prepared = prepared_for(study, tmp_path)
-        folder = StudyFolder(tmp_path / "study")
-        source = find_candidates(study, prepared, str(base), RESOURCES, folder, said.append)
+        run = run_of(study, tmp_path, start=str(base), workers=2)
+        source = mine_candidates(run)
         assert source is not None
-        return source.key(prepared.training(study.settings).size), said
+        return source.key(run.prepared.training(study.settings).size), said(run)
 
     def codes_in(study: Study) -> set[int]:
         return set(codes_of_trial(study, prepared_for(study, tmp_path), {}).tolist())
@@ -185,10 +176,10 @@ def test_a_second_study_mines_only_what_the_first_has_not(
         return {path: path.stat().st_mtime_ns for path in tmp_path.rglob("spans.npy")}
 
     first = load("{objective.candidates.size: {choice: [3, 6]}}")
-    key, said = mine(first)
-    assert said[0] == f"candidates: mining the 6 best spans in {len(codes_in(first))} windows"
-    assert "mined in" in said[1]
-    assert "the gold is among those of" in said[1]
+    key, lines = mine(first)
+    assert lines[0] == f"candidates: mining the 6 best spans in {len(codes_in(first))} windows"
+    assert "mined in" in lines[1]
+    assert "the gold is among those of" in lines[1]
     written = files()
     assert len(written) == 1
     for other in (
@@ -196,19 +187,19 @@ def test_a_second_study_mines_only_what_the_first_has_not(
         load("{}", "settings.objective.candidates.size=6", "settings.objective.alpha=0.5"),
         load("{}", "settings.objective.candidates.size=4", "settings.training.epochs=9"),
     ):
-        other_key, said = mine(other)
+        other_key, lines = mine(other)
         assert other_key == key
-        assert len(said) == 1
-        assert "found" in said[0]
+        assert len(lines) == 1
+        assert "found" in lines[0]
         assert files() == written
     wider = load("{}", "settings.data.ntl=2", "settings.objective.candidates.size=6")
     new = len(codes_in(wider) - codes_in(first))
-    _, said = mine(wider)
-    assert said[0] == f"candidates: mining the 6 best spans in {new} windows"
+    _, lines = mine(wider)
+    assert lines[0] == f"candidates: mining the 6 best spans in {new} windows"
     assert files().items() > written.items()
-    _, said = mine(load("{data.ntl: {int: [1, 2]}}", "settings.objective.candidates.size=3"))
-    assert len(said) == 1
-    assert "found" in said[0]
+    _, lines = mine(load("{data.ntl: {int: [1, 2]}}", "settings.objective.candidates.size=3"))
+    assert len(lines) == 1
+    assert "found" in lines[0]
 
     (data,) = mining_data(first, prepared_for(first, tmp_path))
     windows = data.windows(load_tokenizer(str(base)))
@@ -219,8 +210,7 @@ def test_a_second_study_mines_only_what_the_first_has_not(
 
 def test_a_study_that_needs_none_mines_none(load: Load, base: Path, tmp_path: Path) -> None:
     study = load("{}", "settings.objective.span=ce")
-    prepared, folder = prepared_for(study, tmp_path), StudyFolder(tmp_path)
-    assert find_candidates(study, prepared, str(base), RESOURCES, folder, [].append) is None
+    assert mine_candidates(run_of(study, tmp_path, start=str(base), workers=2)) is None
 
 
 def test_a_base_with_other_tokens_than_the_encoder_is_refused(
@@ -228,6 +218,6 @@ def test_a_base_with_other_tokens_than_the_encoder_is_refused(
 ) -> None:
     other = tiny_checkpoint("unigram", tmp_path_factory.mktemp("other"))
     study = load("{}", f"settings.encoder={other}", "settings.start_from_base=false")
-    prepared, folder = prepared_for(study, tmp_path), StudyFolder(tmp_path)
+    run = run_of(study, tmp_path, start=str(other))
     with pytest.raises(DataError, match=r"settings\.base: .* must have the tokenizer .*, got"):
-        find_candidates(study, prepared, prepared.encoder, RESOURCES, folder, [].append)
+        mine_candidates(run)

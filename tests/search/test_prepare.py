@@ -13,11 +13,11 @@ from xmrc.data.demo.corpus import DEMO_ENCODER
 from xmrc.data.sampling import sampled_languages
 from xmrc.data.store import load_examples
 from xmrc.errors import DataError, SettingsError
-from xmrc.search.base import check_given_base
 from xmrc.search.corpora import study_corpora
 from xmrc.search.prepare import (
     base_job,
     base_key,
+    check_given_base,
     check_given_encoder,
     checkpoint_hash,
     find_encoder,
@@ -67,7 +67,7 @@ def key(study, cache, threads=1):
 
 
 def trial(study, cache):
-    return trial_job(study, prepared(study, cache), start="somewhere", threads=3)
+    return trial_job(study, prepared(study, cache), "somewhere", threads=3)
 
 
 def test_corpora_are_frozen_once_and_found_again(load, cache):

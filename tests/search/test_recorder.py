@@ -12,10 +12,11 @@ from tiny_jobs import Recorder as Reports
 from tiny_jobs import run_job, tiny_job
 
 from xmrc.learning.loop import DivergedError
-from xmrc.search.checkpoints import TrialFolders
+from xmrc.search.checkpoints import TrialFiles
 from xmrc.search.ledger import Ledger
 from xmrc.search.observed import ObservedTables, read_table
-from xmrc.search.recorder import CONFIRMATION, Recorder, TrackingAddress, cause_of, replay
+from xmrc.search.phases import CONFIRMATION, SEARCH
+from xmrc.search.recorder import Recorder, TrackingAddress, cause_of, replay
 from xmrc.search.space import SearchSpace
 from xmrc.settings import Domain
 from xmrc.tracking.tracker import Tracker
@@ -32,18 +33,9 @@ class Search:
 
     def __init__(self, folder, run_id, keep=3):
         self.folder, self.trials = folder, []
-        self.folders = TrialFolders(folder, "search")
+        files = TrialFiles(folder, SEARCH, "gxlt_f1")
         address = TrackingAddress(None, str(folder), "study", "study", run_id)
-        self.recorder = Recorder(
-            folder / "trials.json",
-            "gxlt_f1",
-            SPACE.values_of,
-            self.folders,
-            address,
-            trials=5,
-            at_once=2,
-            keep=keep,
-        )
+        self.recorder = Recorder(files, SPACE.values_of, address, trials=5, at_once=2, keep=keep)
 
     def restart(self):
         """Killed, and restored from what Ray has pickled: its trials it may have forgotten."""
@@ -288,7 +280,7 @@ def test_what_mlflow_missed_is_written_afterwards(search, tracker, capsys):
     other.start_study("again", {}, {})
     for _ in range(2):
         for record in search.ledger.trials.values():
-            replay(other, record)
+            replay(other, record, SEARCH)
     runs = children(other)
     assert {trial: run.data.tags["xmrc.state"] for trial, run in runs.items()} == {
         "a": "stopped", "b": "failed"
@@ -368,7 +360,7 @@ def test_watched_answers_are_a_table_of_their_own(search, tracker, capsys):
 
 
 def test_a_confirmation_has_tables_of_its_own_and_without_reports_there_are_none(tmp_path):
-    tables = ObservedTables.open(tmp_path, CONFIRMATION.prefix)
+    tables = ObservedTables.open(tmp_path, CONFIRMATION.tables)
     tables.put(1, {})
     assert list(tmp_path.iterdir()) == []
     tables.put(1, {"c_kl": [{"evaluation": 1, "epoch": 0.5, "step": 3, **EN_DE, "c_kl": 0.25}]})

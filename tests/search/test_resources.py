@@ -7,8 +7,14 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from xmrc.errors import ResourceError
-from xmrc.search.resources import DRIVER_CPUS, Fit, Node, fit_trials, this_machine
-from xmrc.search.trial import trial_request
+from xmrc.search.resources import (
+    DRIVER_CPUS,
+    Fit,
+    Node,
+    fit_trials,
+    this_machine,
+    trial_request,
+)
 from xmrc.settings import ResourceSettings
 
 NODES = st.lists(

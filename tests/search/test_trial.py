@@ -10,20 +10,15 @@ import ray
 from ray_here import CPUS
 from rich.console import Console
 
-from xmrc.data.cache import Cache
 from xmrc.learning.history import HISTORY
 from xmrc.learning.job import MODEL
 from xmrc.learning.worker import WorkerResources, train_on_workers
 from xmrc.search.corpora import study_corpora
-from xmrc.search.folder import new_folder
 from xmrc.search.observed import read_table
-from xmrc.search.prepare import prepare, trial_job
-from xmrc.search.resources import cluster_nodes, fit_trials
-from xmrc.search.run import Run
-from xmrc.search.trials import search_trials
+from xmrc.search.resources import cluster_nodes
+from xmrc.search.run import open_run
+from xmrc.search.tuner import search_trials
 from xmrc.settings import load_study
-from xmrc.study import begin
-from xmrc.tracking.tracker import Tracker
 
 RATE = "training.learning_rate"
 YAML = """
@@ -51,15 +46,12 @@ class Search:
         path.write_text(YAML)
         start = f"search.start_from=[{', '.join(f'{{{RATE}: {rate}}}' for rate in rates)}]"
         self.study = load_study(path, [f"storage={folder}", start, *overrides])
-        self.tracker = Tracker.open(None, str(folder), "trials")
-        prepared = prepare(self.study.settings, study_corpora(self.study), Cache(folder / "cache"))
-        self.folder = new_folder(folder, self.study)
-        run = Run(self.study, folder, self.folder, self.tracker, Console(file=io.StringIO()))
-        begin(run, prepared)
-        self.fit = fit_trials(self.study.resources, cluster_nodes())
-        threads = self.fit.trial.threads
-        self.job = trial_job(self.study, prepared, start=prepared.encoder, threads=threads)
-        self.ledger = search_trials(run, self.job, self.fit)
+        corpora, console = study_corpora(self.study), Console(file=io.StringIO())
+        with open_run(self.study, corpora, None, console) as run:
+            run.start = run.prepared.encoder
+            self.tracker, self.folder, self.fit = run.tracker, run.folder, run.fit
+            self.job = run.job(None)
+            self.ledger = search_trials(run, self.job)
         self.by_rate = {one.values[RATE]: one for one in self.ledger.trials.values()}
 
     def table(self, name, rate):

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from quiet_runs import run_of
 from scipy.stats import ttest_ind
 
 from xmrc.errors import SettingsError
@@ -15,7 +16,7 @@ from xmrc.selection.candidate_tables import (
     candidates_table,
     differences_table,
 )
-from xmrc.selection.champion import best_trial, confirmed, description
+from xmrc.selection.champion import choose_winner, description
 from xmrc.selection.confirmation import (
     POINT,
     Points,
@@ -26,6 +27,10 @@ from xmrc.selection.contenders import SEED, Candidate, candidates, distinct
 from xmrc.settings import Study, load_study
 
 Load = Callable[..., Study]
+DEMO = (
+    "settings={encoder: demo, base: null, start_from_base: false, "
+    "data: {train: demo/train, select: demo/dev, limit: 4, max_length: 128, stride: 16}}"
+)
 
 
 @pytest.fixture
@@ -151,18 +156,18 @@ def test_one_seed_has_dashes_for_what_it_cannot_say() -> None:
 
 
 def test_the_registry_says_how_a_version_was_chosen(load: Load) -> None:
-    found = candidates(BEST, TRAINED)
-    text = description(load(), confirmed(found, "gxlt_f1"), "mlqa/dev")
+    ledger = Ledger(Path("never written"), "gxlt_f1", {one.id: one for one in BEST})
+    winner = choose_winner(ledger, candidates(BEST, TRAINED))
+    text = description(load(), winner, "mlqa/dev")
     assert "Trial 2 of study few: gxlt_f1 60.00 on mlqa/dev." in text
     assert "60.00 ± 1.00 over 3 fresh seeds" in text
     assert "seed 107" in text
-    ledger = Ledger(Path("never written"), "gxlt_f1", {one.id: one for one in BEST})
-    winner = best_trial(ledger)
+    winner = choose_winner(ledger, [])
     assert (winner.trial, winner.reader) == (BEST[0], BEST[0])
     assert "Not confirmed" in description(load(), winner, "mlqa/dev")
 
 
-def test_only_the_median_keeps_its_checkpoint(tmp_path: Path) -> None:
+def test_only_the_median_keeps_its_checkpoint(load: Load, tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "confirm.json", "gxlt_f1")
     for number in (1, 2, 3):
         id = ledger.start(f"t{number}", {"data.ntl": 3, SEED: number}, 0.0).id
@@ -171,7 +176,8 @@ def test_only_the_median_keeps_its_checkpoint(tmp_path: Path) -> None:
         ledger.evaluated(id, [{"gxlt_f1": 50.0 + number}], 1, 1.0)
         ledger.end(id, "", folder, 2.0)
     winner = Candidate(BEST[0], tuple(reversed(ledger.ranking)))
-    keep_median(tmp_path, "gxlt_f1", winner)
+    run = run_of(load(DEMO, "search.confirm={}"), tmp_path)
+    keep_median(run, [winner])
     left = {path.parent.name for path in (tmp_path / "confirm").glob("*/checkpoint_*")}
     assert left == {"t2"}
     again = Ledger.open(tmp_path / "confirm.json", "gxlt_f1").trials

@@ -16,7 +16,7 @@ from xmrc.search.corpora import study_corpora
 from xmrc.search.ledger import FINISHED, Ledger
 from xmrc.search.prepare import prepare
 from xmrc.selection.decision import Decision
-from xmrc.selection.promotion import RUN, SEEDS, SET, decide, set_of, unconfirmed, verdict_of
+from xmrc.selection.promotion import RUN, SEEDS, SET, decide, unconfirmed, verdict_of
 from xmrc.settings import PromotionSettings, Study, load_study
 from xmrc.study import Outcome, run_study
 from xmrc.tracking.artifacts import study_run
@@ -67,7 +67,7 @@ def test_the_promotion_set_is_known_by_its_content(load: Load, tmp_path: Path) -
         study = load(*overrides)
         prepared = prepare(study.settings, study_corpora(study), Cache(tmp_path))
         assert prepared.promotion is not None
-        return set_of(prepared.promotion)
+        return prepared.promotion.content
 
     assert content() == content("settings.training.seed=9")
     assert content() != content("settings.data.limit=6")

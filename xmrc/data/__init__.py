@@ -16,6 +16,7 @@ _HOMES = {
     "Footprint": "xmrc.data.leakage",
     "ParallelQuestion": "xmrc.data.alignment",
     "ScoredSet": "xmrc.data.scored_set",
+    "TrainingData": "xmrc.data.training_data",
     "WindowSize": "xmrc.data.template",
     "Windows": "xmrc.data.windows",
     "across_languages": "xmrc.data.corpora",

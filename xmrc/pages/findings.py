@@ -12,7 +12,6 @@ from xmrc.errors import DataError, SettingsError
 from xmrc.scoring.evaluation_files import EXAMPLES, read_examples
 from xmrc.search.folder import (
     CHAMPION,
-    LEDGER,
     SELECT,
     SETTINGS,
     START,
@@ -21,6 +20,7 @@ from xmrc.search.folder import (
     StudyFolder,
 )
 from xmrc.search.ledger import Ledger, TrialRecord
+from xmrc.search.phases import SEARCH
 from xmrc.selection.contenders import SEED, Candidate, Confirmation, read_confirmation
 from xmrc.selection.final_sets import read_finals
 from xmrc.settings import Study, load_study
@@ -91,9 +91,13 @@ def find_run(root: Path, name: str) -> Path:
     Errors: SettingsError where there is none.
     """
     named = root / name
-    runs = [named] if (named / LEDGER).exists() else [p.parent for p in named.glob(f"*/{LEDGER}")]
+    runs = (
+        [named]
+        if (named / SEARCH.ledger).exists()
+        else [p.parent for p in named.glob(f"*/{SEARCH.ledger}")]
+    )
     if not runs:
-        studies = sorted({path.parents[1].name for path in root.glob(f"*/*/{LEDGER}")})
+        studies = sorted({path.parents[1].name for path in root.glob(f"*/*/{SEARCH.ledger}")})
         there = ", ".join(studies) or "none"
         raise SettingsError(
             f"--study: must be a study that has run under {root} (there: {there}), got {name}"
@@ -104,9 +108,9 @@ def find_run(root: Path, name: str) -> Path:
 def read_findings(folder: Path) -> Findings:
     """Read a run's folder. DataError: no trial has reported anything yet."""
     study = load_study(folder / SETTINGS)
-    ledger = Ledger.open(folder / LEDGER, study.search.metric)
+    ledger = Ledger.open(folder / SEARCH.ledger, study.search.metric)
     if not ledger.ranking:
-        raise DataError(f"{folder / LEDGER}: no trial has reported a score yet")
+        raise DataError(f"{folder / SEARCH.ledger}: no trial has reported a score yet")
     readings = _read(folder / START), _read(folder / CHAMPION)
     confirmation = read_confirmation(folder, study, ledger)
     state = StudyFolder(folder).state()

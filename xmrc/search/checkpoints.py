@@ -13,24 +13,33 @@ from pathlib import Path
 
 from xmrc.files import is_whole
 from xmrc.learning.history import HISTORY
-
-SEARCH = "search"  # the trials of a study; its base is a search of its own, of one trial
+from xmrc.search.ledger import Ledger
+from xmrc.search.phases import Phase
 
 
 @dataclass(frozen=True)
-class TrialFolders:
-    """Where the trials of one search keep their checkpoints: `name` below `folder`."""
+class TrialFiles:
+    """Where the trainings of one phase of a study keep their checkpoints, below its `folder`.
+
+    `metric`: what the best one is best at, higher is better; None: the last one is the best.
+    """
 
     folder: Path
-    name: str
+    phase: Phase
+    metric: str | None
+
+    def open_ledger(self) -> Ledger:
+        """What has happened to the trainings, or a new ledger; a base has none."""
+        assert self.metric is not None
+        return Ledger.open(self.folder / self.phase.ledger, self.metric)
 
     @property
     def workers(self) -> Path:
         """The storage of the Ray Train groups of the trials."""
-        return self.folder / f"{self.name}-workers"
+        return self.folder / f"{self.phase.name}-workers"
 
-    def best(self, trial: str, metric: str | None) -> Path | None:
-        """The checkpoint of the best evaluation, of equals the later; of the last without a metric.
+    def best(self, trial: str) -> Path | None:
+        """The checkpoint of the best evaluation, of equals the later.
 
         A copy that a kill cut short is never the latest of its evaluation: it was done again.
         """
@@ -38,7 +47,7 @@ class TrialFolders:
         for path in self._checkpoints(trial):
             history = _history(path)
             if history:
-                worth = 0.0 if metric is None else history[-1][metric]
+                worth = 0.0 if self.metric is None else history[-1][self.metric]
                 found.append((worth, len(history), path.stat().st_mtime, path))
         return max(found)[-1] if found else None
 
@@ -47,13 +56,13 @@ class TrialFolders:
         whole = [path for path in self._own(trial) if _history(path) and is_whole(path)]
         return max(whole, key=lambda path: (len(_history(path)), _written(path)), default=None)
 
-    def thin(self, trial: str, metric: str | None, *, seconds: float) -> None:
+    def thin(self, trial: str, *, seconds: float) -> None:
         """Delete what is neither the best nor the last, nor younger than `seconds`.
 
         A group of workers is left alone: Ray Train deletes only what it has written off.
         """
         ages = {path: _written(path) for path in self._own(trial) if _history(path)}
-        kept = {self.best(trial, metric), max(ages, key=ages.__getitem__, default=None)}
+        kept = {self.best(trial), max(ages, key=ages.__getitem__, default=None)}
         for path, written in ages.items():
             if path not in kept and time.time() - written >= seconds:
                 shutil.rmtree(path, ignore_errors=True)
@@ -69,7 +78,7 @@ class TrialFolders:
 
     def _own(self, trial: str) -> Iterator[Path]:
         """Those that Ray Tune keeps itself: of trials in their own process."""
-        return _folders_in(self.folder / self.name / trial)
+        return _folders_in(self.folder / self.phase.name / trial)
 
 
 def _folders_in(place: Path) -> Iterator[Path]:

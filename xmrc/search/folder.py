@@ -22,7 +22,7 @@ from xmrc.files import check_writable, write_text
 from xmrc.settings import Study, to_yaml
 from xmrc.settings.yaml_text import one_line, parse_yaml
 
-SETTINGS, _STATE, LEDGER = "study.yaml", "state.json", "trials.json"
+SETTINGS, _STATE = "study.yaml", "state.json"
 START, CHAMPION, REPORT, FINAL = "start", "champion", "report", "final"
 PROMOTION = "promotion"
 VERDICT, VERSION = "verdict", "version"  # keys of the state: of the promotion, of the registry
@@ -37,9 +37,9 @@ class StudyFolder:
     path: Path
 
     @property
-    def ledger(self) -> Path:
-        """What has happened to the trials."""
-        return self.path / LEDGER
+    def storage(self) -> Path:
+        """Where every study is kept."""
+        return self.path.parents[1]
 
     def state(self) -> dict[str, Any]:
         """What a resumed study must know beside its ledger."""

@@ -10,9 +10,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from xmrc.errors import XmrcError
 from xmrc.files import write_text
 
 RUNNING, FINISHED, STOPPED, FAILED = "running", "finished", "stopped", "failed"
+
+
+class NoTrialError(XmrcError):
+    """No trial has reported anything, so there is nothing to choose from."""
 
 
 @dataclass
@@ -114,9 +119,25 @@ class Ledger:
         """Trials that are over, in the order of their start."""
         return [record for record in self.trials.values() if record.state != RUNNING]
 
+    @property
+    def causes(self) -> str:
+        """Why trials failed or were stopped, each cause once."""
+        return "; ".join(sorted({record.cause for record in self.trials.values()}))
+
     def _write(self) -> None:
         records = [asdict(record) for record in self.trials.values()]
         write_text(self.path, json.dumps(records, indent=1))
+
+
+def check_ended(ledger: Ledger, name: str, trials: int) -> None:
+    """Whether all trials of the study `name` are over.
+
+    Errors: KeyboardInterrupt if Ray Tune was interrupted, NoTrialError if nothing was reported.
+    """
+    if len(ledger.ended) < trials:
+        raise KeyboardInterrupt(f"{len(ledger.ended)} trials have ended; --resume goes on")
+    if not ledger.ranking:
+        raise NoTrialError(f"{name}: every trial failed: {ledger.causes}")
 
 
 def best_evaluation(record: TrialRecord, metric: str) -> dict[str, float]:

@@ -5,7 +5,7 @@ with the same base and corpus has mined.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 
@@ -18,13 +18,12 @@ from xmrc.data.training_data import TrainingData
 from xmrc.errors import DataError, SettingsError
 from xmrc.learning.candidates import CandidateSource, CandidateStore, mine_spans, window_codes
 from xmrc.learning.model import best_device, load_model, load_tokenizer, on_device
-from xmrc.learning.worker import WorkerResources
 from xmrc.search.base import find_base
 from xmrc.search.cluster import share_out
 from xmrc.search.corpora import StudyData, ntl_values
-from xmrc.search.folder import StudyFolder
 from xmrc.search.prepare import checkpoint_hash
 from xmrc.search.progress import clock
+from xmrc.search.run import Run
 from xmrc.settings import WINDOW_KEYS, RunSettings, Study, reach, with_values
 from xmrc.settings.objective import spans_over_candidates
 
@@ -35,33 +34,24 @@ def needs_candidates(study: Study) -> bool:
     return any(span in mined for span in reach(study, "objective.span"))
 
 
-def find_candidates(
-    study: Study,
-    prepared: StudyData,
-    start: str,
-    resources: WorkerResources,
-    folder: StudyFolder,
-    say: Callable[[str], None],
-) -> CandidateSource | None:
+def mine_candidates(run: Run) -> CandidateSource | None:
     """Mine what no study has mined before; None where no trial needs Z.
 
-    `start` is what the trials start from. Errors: DataError if its tokens are not the base's.
+    Errors: DataError if the tokens of what the trials start from are not the base's.
     """
-    if not needs_candidates(study):
+    if not needs_candidates(run.study):
         return None
-    settings = study.settings
-    from_base = settings.start_from_base
-    base = start if from_base else find_base(settings, prepared, resources, folder, say)
-    source = CandidateSource(
-        checkpoint_hash(base), prepared.train.content, settings.training.precision
-    )
-    for data in mining_data(study, prepared):
+    settings = run.study.settings
+    base = run.start if settings.start_from_base else find_base(run)
+    precision = settings.training.precision
+    source = CandidateSource(checkpoint_hash(base), run.prepared.train.content, precision)
+    for data in mining_data(run.study, run.prepared):
         windows = data.windows(load_tokenizer(base))
-        if start != base:
-            _check_tokens(windows, data.windows(load_tokenizer(start)), base, start)
+        if run.start != base:
+            others = data.windows(load_tokenizer(run.start))
+            _check_tokens(windows, others, base, run.start)
         store = CandidateStore(Cache(data.cache), source.key(data.size))
-        reading = _Mining(data, base, largest_size(study), settings.training.precision)
-        _mine(store, reading, windows, resources, say)
+        _mine(run, store, _Mining(data, base, largest_size(run.study), precision), windows)
     return source
 
 
@@ -98,18 +88,12 @@ def _mine_share(mining: _Mining, rows: np.ndarray, threads: int) -> np.ndarray:
     return mine_spans(model, windows.subset(rows), mining.size, mining.precision)
 
 
-def _mine(
-    store: CandidateStore,
-    mining: _Mining,
-    windows: Windows,
-    resources: WorkerResources,
-    say: Callable[[str], None],
-) -> None:
-    codes, size = window_codes(windows), mining.size
+def _mine(run: Run, store: CandidateStore, mining: _Mining, windows: Windows) -> None:
+    codes, size, resources = window_codes(windows), mining.size, run.fit.trial
     missing, began = len(store.missing(codes, size)), time.time()
 
     def mine(rows: np.ndarray) -> np.ndarray:
-        say(f"candidates: mining the {size} best spans in {len(rows)} windows")
+        run.say(f"candidates: mining the {size} best spans in {len(rows)} windows")
         shares = [rows[rank :: resources.workers] for rank in range(resources.workers)]
         parts = [(mining, share, resources.threads) for share in shares]
         spans_NK2 = np.empty((len(rows), size, 2), np.int32)
@@ -120,7 +104,7 @@ def _mine(
     store.add(codes, size, mine)
     spent = f"mined in {clock(time.time() - began)}" if missing else "found"
     golds = store.open(codes, size).share_with_gold(windows)
-    say(f"candidates: {spent}; the gold is among those of {golds:.0%} of the questions")
+    run.say(f"candidates: {spent}; the gold is among those of {golds:.0%} of the questions")
 
 
 def _largest_ntl(study: Study, settings: RunSettings) -> int:

@@ -15,11 +15,10 @@ from xmrc.data.corpora import Corpus
 from xmrc.data.features import Windows
 from xmrc.data.store import load_examples
 from xmrc.learning.model import load_tokenizer
-from xmrc.search.base import check_given_base
 from xmrc.search.cluster import named_cluster, ray_cluster
-from xmrc.search.corpora import StudyData, ntl_values, study_corpora
+from xmrc.search.corpora import StudyData, ntl_values
 from xmrc.search.mining import largest_size, mining_data, needs_candidates
-from xmrc.search.prepare import check_given_encoder, prepare
+from xmrc.search.prepare import check_study, prepare
 from xmrc.search.resources import Node, cluster_nodes, fit_trials, this_machine
 from xmrc.search.space import SearchSpace, trial_count
 from xmrc.settings import RunSettings, Study, to_yaml, with_values
@@ -44,9 +43,7 @@ def print_plan(study: Study, console: Console) -> None:
     def say(text: str) -> None:
         console.print(text, highlight=False, soft_wrap=True, markup=False)
 
-    corpora = study_corpora(study)
-    check_given_encoder(study)
-    check_given_base(study)
+    corpora = check_study(study)
     place, nodes = _machines()
     fit = fit_trials(study.resources, nodes)
     say(to_yaml(study).rstrip())

@@ -12,13 +12,27 @@ from huggingface_hub import try_to_load_from_cache
 from xmrc.data.cache import Cache, content_hash
 from xmrc.data.demo.corpus import DEMO_ENCODER
 from xmrc.data.features import WindowSize, check_window_size, distinct_texts, pair_template
+from xmrc.errors import DataError
+from xmrc.learning.candidates import CandidateSource
 from xmrc.learning.job import TrainingJob
 from xmrc.learning.model import check_positions, load_config, load_model, load_tokenizer
 from xmrc.learning.scratch import scratch_encoder
-from xmrc.search.corpora import StudyData
+from xmrc.search.corpora import StudyData, study_corpora
 from xmrc.settings import EncoderConfig, ObjectiveSettings, RunSettings, Study, reach
+from xmrc.tracking.readers import check_answers
 
 _RECIPE = 1  # raised when training changes, so that no base of an older recipe is reused
+
+
+def check_study(study: Study) -> StudyData:
+    """Refuse what cannot be trained, before anything is written; the corpora, read.
+
+    Errors: DataError and SettingsError, as in `study_corpora` and `check_checkpoint`.
+    """
+    corpora = study_corpora(study)
+    check_given_encoder(study)
+    check_given_base(study)
+    return corpora
 
 
 def prepare(settings: RunSettings, corpora: StudyData, cache: Cache) -> StudyData:
@@ -58,6 +72,26 @@ def check_given_encoder(study: Study) -> None:
         check_checkpoint(encoder, study)
 
 
+def check_given_base(study: Study) -> None:
+    """Refuse, before anything is written, a `base.model` that is no reader.
+
+    Errors: DataError if it is not there or cannot answer, else as in `check_checkpoint`.
+    """
+    base = study.settings.base
+    if base is not None and base.model is not None:
+        folder = given_base(base.model)
+        check_answers(Path(folder))
+        check_checkpoint(folder, study)
+
+
+def given_base(model: str) -> str:
+    """The folder of a base that was trained before (DataError: it is none)."""
+    folder = Path(os.path.expanduser(model))
+    if not (folder / "config.json").is_file():
+        raise DataError(f"settings.base.model: must be the folder of a checkpoint, got {model}")
+    return str(folder.absolute())
+
+
 def check_checkpoint(source: str, study: Study) -> None:
     """Refuse a checkpoint that cannot be opened, or that the study's windows do not fit into.
 
@@ -85,7 +119,13 @@ def base_job(settings: RunSettings, prepared: StudyData, threads: int) -> Traini
     )
 
 
-def trial_job(study: Study, prepared: StudyData, *, start: str, threads: int) -> TrainingJob:
+def trial_job(
+    study: Study,
+    prepared: StudyData,
+    start: str,
+    threads: int,
+    candidates: CandidateSource | None = None,
+) -> TrainingJob:
     """Training of a trial with the file's own values, on sampled language pairs.
 
     `start`: the base, or the encoder.
@@ -99,6 +139,7 @@ def trial_job(study: Study, prepared: StudyData, *, start: str, threads: int) ->
         metric=study.search.metric,
         cache=prepared.cache,
         threads=threads,
+        candidates=candidates,
         watch=study.tracking.watch,
     )
 

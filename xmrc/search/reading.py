@@ -15,7 +15,6 @@ from xmrc.data.features import WindowSize
 from xmrc.data.scored_set import ScoredSet
 from xmrc.data.store import load_examples, store_examples
 from xmrc.learning.reader import CARD, ReadingJob, read_size
-from xmrc.learning.worker import WorkerResources
 from xmrc.scoring.evaluation_files import (
     TABLES,
     write_matrix,
@@ -24,11 +23,12 @@ from xmrc.scoring.evaluation_files import (
     write_tables,
 )
 from xmrc.scoring.gxlt import GxltScores, summarise
-from xmrc.scoring.predictions import Prediction, score_examples
+from xmrc.scoring.predictions import PAIR, Prediction, score_examples
 from xmrc.search.cluster import check_shared, predict_on_cluster, ray_cluster
-from xmrc.search.corpora import StudyData
+from xmrc.search.folder import START
 from xmrc.search.resources import cluster_nodes, fit_trials
-from xmrc.settings import ResourceSettings, RunSettings
+from xmrc.search.run import Run
+from xmrc.settings import ResourceSettings, RunSettings, Study
 from xmrc.tracking.tracker import Tracker
 
 SCORES_FILE = "scores.json"
@@ -68,21 +68,37 @@ def read_on_workers(
         return predict_on_cluster(job, examples, resources)
 
 
-def read_on_cluster(
-    settings: RunSettings,
-    prepared: StudyData,
-    scored: ScoredSet,
-    model: str,
-    resources: WorkerResources,
-) -> Reading:
+def read_start(run: Run) -> GxltScores:
+    """How well what the trials start from answers the selection set: said and written down."""
+    scored = run.prepared.select
+    reading = read_on_cluster(run, scored, run.start)
+    write_reading(run.folder.path / START, reading, scored.label)
+    metrics = reading.scores.metrics
+    run.say(f"base: {_shown_scores(reading.scores, run.study)} on {scored.title}")
+    run.tracker.log_metrics({f"base_{name}": value for name, value in metrics.items()})
+    return reading.scores
+
+
+def _shown_scores(scores: GxltScores, study: Study) -> str:
+    """`F1 in en 95.1, gxlt_f1 45.1, xlt_f1 60.2`, as far as there are such pairs."""
+    source = study.settings.data.source_language
+    f1 = scores.pairs.set_index(PAIR)["f1"].get((source, source))
+    shown = [] if f1 is None else [f"F1 in {source} {f1:.1f}"]
+    names = ("gxlt_f1", "gxlt_em", "xlt_f1", "xlt_em")
+    shown += [f"{name} {scores.metrics[name]:.1f}" for name in names if name in scores.metrics]
+    return ", ".join(shown)
+
+
+def read_on_cluster(run: Run, scored: ScoredSet, model: str) -> Reading:
     """Let a reader answer a stored set on the workers of one trial, and score it."""
+    settings, resources = run.study.settings, run.fit.trial
     examples = load_examples(scored.path)
     job = ReadingJob(
         model=model,
         examples=scored.path,
         size=reader_size(settings, model),
         precision=settings.training.precision,
-        cache=prepared.cache,
+        cache=run.prepared.cache,
         threads=resources.threads,
     )
     predictions = predict_on_cluster(job, examples, resources)

@@ -8,7 +8,6 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from ray import tune
@@ -16,9 +15,10 @@ from ray.exceptions import RayTaskError
 from ray.tune.experiment import Trial
 from rich.console import Console
 
-from xmrc.search.checkpoints import TrialFolders
+from xmrc.search.checkpoints import TrialFiles
 from xmrc.search.ledger import RUNNING, Ledger, TrialRecord
-from xmrc.search.observed import OF_CONFIRMATION, ObservedTables
+from xmrc.search.observed import ObservedTables
+from xmrc.search.phases import Phase
 from xmrc.search.progress import Display, open_display, say
 from xmrc.tracking.interrupts import uninterrupted
 from xmrc.tracking.tracker import Tracker
@@ -42,41 +42,21 @@ class TrackingAddress:
         return tracker
 
 
-@dataclass(frozen=True)
-class _Kind:
-    """What trainings are to MLflow: the name of their runs, before the number, and their tags.
-
-    `prefix` is what the names of their tables begin with.
-    """
-
-    name: str
-    tags: Mapping[str, str]
-    prefix: str
-
-
-_TRIAL = _Kind("trial", {}, "")
-CONFIRMATION = _Kind("confirmation", {"xmrc.role": "confirmation"}, OF_CONFIRMATION)
-
-
 class Recorder(tune.Callback):
     """Keeps the ledger, tells MLflow, shows the progress, and throws away what need not be kept."""
 
     def __init__(
         self,
-        ledger: Path,
-        metric: str,
+        files: TrialFiles,
         values_of: Callable[[Mapping[str, Any]], dict[str, Any]],
-        folders: TrialFolders,
         address: TrackingAddress,
         *,
         trials: int,
         at_once: int,
         keep: int,
-        kind: _Kind = _TRIAL,
     ) -> None:
-        self._ledger_path, self._metric, self._values_of = ledger, metric, values_of
-        self._folders, self._address = folders, address
-        self._trials, self._at_once, self._keep, self._kind = trials, at_once, keep, kind
+        self._files, self._values_of, self._address = files, values_of, address
+        self._trials, self._at_once, self._keep = trials, at_once, keep
         self._ledger: Ledger
         self._tracker: Tracker
         self._console: Console
@@ -89,9 +69,9 @@ class Recorder(tune.Callback):
 
     def setup(self, *args: Any, **kwargs: Any) -> None:
         """The search begins, or goes on."""
-        self._ledger = Ledger.open(self._ledger_path, self._metric)
+        self._ledger = self._files.open_ledger()
         self._tracker = self._address.open()
-        self._tables = ObservedTables.open(self._ledger_path.parent, self._kind.prefix)
+        self._tables = ObservedTables.open(self._files.folder, self._files.phase.tables)
         self._console = Console()
         self._display = open_display(self._console, self._trials, self._at_once)
         self._begun, self._silence = False, False
@@ -114,7 +94,7 @@ class Recorder(tune.Callback):
         """Also called when a trial is tried again."""
         values = self._values_of(trial.config)
         record = self._ledger.start(trial.trial_id, values, time.time())
-        _start_run(self._tracker, record, self._kind)
+        _start_run(self._tracker, record, self._files.phase)
         self._show(record)
 
     def on_trial_result(
@@ -162,13 +142,13 @@ class Recorder(tune.Callback):
     def _end(self, trial: Trial, cause: str) -> None:
         if trial.trial_id not in self._ledger.trials:  # lost before it could start
             self.on_trial_start(0, [], trial)
-        checkpoint = self._folders.best(trial.trial_id, self._metric)
+        checkpoint = self._files.best(trial.trial_id)
         record = self._ledger.end(trial.trial_id, cause, checkpoint, time.time())
         self._tracker.end_trial(record.id, record.state, record.cause)
         self._show(record)
         for behind in self._ledger.ranking[self._keep :]:
             if behind.checkpoint is not None:
-                self._folders.discard(behind.id)
+                self._files.discard(behind.id)
                 self._ledger.discarded(behind.id)
 
 
@@ -179,16 +159,16 @@ def _log_history(tracker: Tracker, record: TrialRecord) -> None:
         tracker.log_evaluation(record.id, int(evaluation["evaluation"]), metrics)
 
 
-def replay(tracker: Tracker, record: TrialRecord, kind: _Kind = _TRIAL) -> None:
+def replay(tracker: Tracker, record: TrialRecord, phase: Phase) -> None:
     """Write all that is known of a trial; MLflow keeps only what it lacks."""
-    _start_run(tracker, record, kind)
+    _start_run(tracker, record, phase)
     _log_history(tracker, record)
     tracker.end_trial(record.id, record.state, record.cause)
 
 
-def _start_run(tracker: Tracker, record: TrialRecord, kind: _Kind) -> None:
+def _start_run(tracker: Tracker, record: TrialRecord, phase: Phase) -> None:
     """The run of a trial in MLflow, which shows it as `trial-3`."""
-    tracker.start_trial(record.id, f"{kind.name}-{record.number}", record.values, kind.tags)
+    tracker.start_trial(record.id, f"{phase.run_name}-{record.number}", record.values, phase.tags)
 
 
 def cause_of(error: BaseException | None) -> str:

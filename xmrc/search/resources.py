@@ -72,6 +72,13 @@ def fit_trials(settings: ResourceSettings, nodes: Sequence[Node]) -> Fit:
     return Fit(trial, at_once)
 
 
+def trial_request(resources: WorkerResources) -> dict[str, float]:
+    """What the trial's own process asks of the cluster."""
+    if resources.workers > 1:
+        return {"CPU": DRIVER_CPUS}
+    return {"CPU": resources.cpus, "GPU": resources.gpus}
+
+
 def _worker_resources(settings: ResourceSettings, nodes: Sequence[Node]) -> WorkerResources:
     gpus, cpus = settings.gpus_per_worker, settings.cpus_per_worker
     if cpus != "auto" and settings.workers > 1 and cpus <= DRIVER_CPUS:

@@ -1,40 +1,121 @@
-"""One run of a study. In: a study, its folder, MLflow, a terminal. Out: what its steps share."""
+"""One run of a study. In: a study that was checked, its corpora. Out: what all its steps share."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from rich.console import Console
 
-from xmrc.search.folder import StudyFolder
+from xmrc.data.cache import Cache
+from xmrc.errors import ResourceError
+from xmrc.learning.candidates import CandidateSource
+from xmrc.learning.job import TrainingJob
+from xmrc.search.checkpoints import TrialFiles
+from xmrc.search.cluster import check_shared
+from xmrc.search.corpora import StudyData
+from xmrc.search.folder import SELECT, StudyFolder, new_folder, storage_root
+from xmrc.search.phases import Phase
+from xmrc.search.prepare import prepare, trial_job
 from xmrc.search.progress import say
-from xmrc.search.recorder import TrackingAddress
-from xmrc.settings import Study
+from xmrc.search.recorder import TrackingAddress, cause_of
+from xmrc.search.resources import Fit, cluster_nodes, fit_trials
+from xmrc.settings import Study, flat, to_yaml
 from xmrc.tracking.tracker import Tracker
 
 
 @dataclass
 class Run:
-    """One run of a study and what its steps share."""
+    """One run of a study: what its steps share.
+
+    `start` is the checkpoint that the trials start from, once it is found.
+    """
 
     study: Study
-    root: Path
     folder: StudyFolder
+    fit: Fit
+    prepared: StudyData
     tracker: Tracker
     console: Console
+    start: str = ""
 
     def say(self, text: str) -> None:
         """One line for the user."""
         say(self.console, text)
 
+    def files(self, phase: Phase) -> TrialFiles:
+        """Where the trainings of a phase keep what they leave."""
+        metric = self.study.search.metric if phase.ledger else None
+        return TrialFiles(self.folder.path, phase, metric)
+
+    def job(self, candidates: CandidateSource | None) -> TrainingJob:
+        """The training of a trial with the file's own values; `candidates`: where its Z is."""
+        threads = self.fit.trial.threads
+        return trial_job(self.study, self.prepared, self.start, threads, candidates)
+
     @property
     def address(self) -> TrackingAddress:
         """How the process that runs the trials reaches the run in MLflow, once it is begun."""
         study, run_id = self.study, self.folder.state()["run_id"]
-        return TrackingAddress(
-            study.tracking.uri, str(self.root), experiment(study), study.name, run_id
+        storage = str(self.folder.storage)
+        return TrackingAddress(study.tracking.uri, storage, _experiment(study), study.name, run_id)
+
+
+@contextmanager
+def open_run(
+    study: Study, corpora: StudyData, begun: StudyFolder | None, console: Console
+) -> Iterator[Run]:
+    """A run of the study on the connected cluster, new or `begun` before; MLflow hears how it ends.
+
+    Errors: ResourceError if no trial fits, or fewer than when it began; if MLflow does not answer;
+    if some node does not see the storage.
+    """
+    root = storage_root(study.storage)
+    fit = fit_trials(study.resources, cluster_nodes())
+    _check_begun(begun, fit)
+    # Nothing is written before this line; what can refuse the study has done so.
+    tracker = Tracker.open(study.tracking.uri, str(root), _experiment(study))
+    prepared = prepare(study.settings, corpora, Cache(root / "cache"))
+    check_shared(root)
+    folder = begun or new_folder(root, study)
+    folder.remember(at_once=fit.at_once)
+    run = Run(study, folder, fit, prepared, tracker, console)
+    _start_tracking(run)
+    try:
+        yield run
+    except BaseException as error:
+        interrupted = isinstance(error, KeyboardInterrupt)
+        tracker.end_study("stopped" if interrupted else "failed", cause_of(error))
+        tracker.close()
+        raise
+
+
+def _check_begun(folder: StudyFolder | None, fit: Fit) -> None:
+    """Refuse to resume where fewer trials fit: Ray Tune starts as many as it did, come what may.
+
+    Errors: ResourceError. Trials of one worker only wait for each other.
+    """
+    then = folder.state().get("at_once", fit.at_once) if folder else fit.at_once
+    if fit.trial.workers > 1 and fit.at_once < then:
+        raise ResourceError(
+            f"--resume: as many trials must fit as when the study began, {then} at once, "
+            f"got {fit.describe()}"
         )
 
 
-def experiment(study: Study) -> str:
+def _start_tracking(run: Run) -> None:
+    """Open the study's run in MLflow, or go on with it."""
+    study, folder, prepared = run.study, run.folder, run.prepared
+    run_id = run.tracker.start_study(
+        study.name,
+        flat(study.settings),
+        {"xmrc.folder": folder.path, **prepared.content, **prepared.labels},
+        folder.state().get("run_id"),
+    )
+    folder.remember(run_id=run_id, **{SELECT: prepared.select.title})
+    run.tracker.log_text(to_yaml(study), "study.yaml")
+    run.say(f"{study.name}: everything is kept in {folder.path}")
+
+
+def _experiment(study: Study) -> str:
     """The experiment of MLflow that a study's runs belong to."""
     return study.tracking.experiment or study.name

@@ -1,64 +1,186 @@
-"""Ray Tune, run or resumed. In: a job for each configuration. Out: Tune's results.
+"""Ray Tune. In: a run, the training of a trial. Out: a ledger of ended trials.
 
-A base is a search of one trial, so whatever holds for trials (workers, failures, resuming) holds
-for it too.
+Optuna proposes, Ray Tune runs, ASHA stops, the recorder writes down. Base and confirmation are
+searches of their own, by the same tuner: whatever holds for trials (workers, failures, resuming)
+holds for them too.
 """
 
+import contextlib
+import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import optuna
+import torch
+from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from ray import tune
-from ray.tune import ResultGrid, TuneConfig, Tuner
+from ray.tune import TuneConfig, Tuner
 from ray.tune.experiment import Trial
-from rich.console import Console
+from ray.tune.integration.ray_train import TuneReportCallback
+from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
+from ray.tune.search.optuna import OptunaSearch
+from torch import nn
 
-from xmrc.errors import XmrcError
-from xmrc.learning.job import MODEL, TrainingJob
-from xmrc.learning.worker import WorkerResources
-from xmrc.search.checkpoints import TrialFolders
-from xmrc.search.progress import clock, say
-from xmrc.search.recorder import cause_of
-from xmrc.search.trial import run_trial, trial_request
+from xmrc.learning.job import TrainingJob, train_reader
+from xmrc.learning.step import Worker
+from xmrc.learning.worker import WorkerResources, train_on_workers
+from xmrc.search.checkpoints import TrialFiles
+from xmrc.search.ledger import Ledger, check_ended
+from xmrc.search.observed import publish_tables
+from xmrc.search.phases import SEARCH
+from xmrc.search.progress import clock
+from xmrc.search.recorder import Recorder, replay
+from xmrc.search.resources import DRIVER_CPUS, trial_request
+from xmrc.search.run import Run
+from xmrc.search.space import SearchSpace, trial_count
+from xmrc.settings import Study
 
-_YOUNG = 60.0  # seconds; Ray Tune writes down where its trials are every second
 POINT = "point"  # the key of a configuration that stands for all of it
-_JobOf = Callable[[Mapping[str, Any]], TrainingJob]
+_YOUNG = 60.0  # seconds; Ray Tune writes down where its trials are every second
+_SAMPLERS: dict[str, Callable[..., BaseSampler]] = {
+    "tpe": TPESampler,
+    "random": RandomSampler,
+    "grid": RandomSampler,  # has nothing to draw: every point is given
+}
 
 
-class _TrialFailedError(XmrcError):
-    """A training that everything else depends on has failed."""
+def search_trials(run: Run, job: TrainingJob) -> Ledger:
+    """Search, or go on with it; `job` has the values that are not searched.
+
+    Errors: KeyboardInterrupt if Ray Tune was interrupted, NoTrialError if nothing was reported.
+    """
+    study, files, began = run.study, run.files(SEARCH), time.time()
+    space, trials = SearchSpace(study.space), trial_count(study)
+    recorder = Recorder(
+        files,
+        space.values_of,
+        run.address,
+        trials=trials,
+        at_once=run.fit.at_once,
+        keep=study.search.keep,
+    )
+    tuner = build_tuner(
+        run,
+        files,
+        lambda params: job.with_values(space.values_of(params)),
+        config=TuneConfig(
+            search_alg=_proposals(study, space), scheduler=_scheduler(study), num_samples=trials
+        ),
+        callbacks=[recorder],
+        max_failures=study.search.max_failures,
+    )
+    tuner.fit()
+    publish_tables(run.tracker, run.folder.path)
+    ledger = files.open_ledger()
+    check_ended(ledger, study.name, trials)
+    run.say(f"search: {len(ledger.trials)} trials in {clock(time.time() - began)}")
+    for record in ledger.trials.values():  # whatever MLflow missed while it was away
+        replay(run.tracker, record, SEARCH)
+    return ledger
 
 
-class _EpochLines(tune.Callback):
-    """Says how far a single training is, whenever it reports but at its end.
+def build_tuner(
+    run: Run,
+    files: TrialFiles,
+    job_of: Callable[[Mapping[str, Any]], TrainingJob],
+    *,
+    config: TuneConfig | None = None,
+    callbacks: list[tune.Callback],
+    max_failures: int,
+    points: Sequence[Mapping[str, Any]] = (),
+) -> Tuner:
+    """What runs the trainings of a phase, or goes on with those that were begun there.
 
-    It is pickled with the search, so its console is opened in `setup` and never travels.
+    `job_of` gives the training of a configuration; `points` are the configurations where no search
+    algorithm proposes them.
+    """
+    trainable = tune.with_resources(
+        _trainable(job_of, files, run.fit.trial, max_failures), trial_request(run.fit.trial)
+    )
+    place = files.folder / files.phase.name
+    if Tuner.can_restore(str(place)):
+        return Tuner.restore(
+            str(place), trainable=trainable, resume_unfinished=True, restart_errored=False
+        )
+    return Tuner(
+        trainable,
+        param_space={POINT: tune.grid_search([dict(point) for point in points])} if points else {},
+        tune_config=replace(
+            config or TuneConfig(),
+            max_concurrent_trials=run.fit.at_once,
+            trial_dirname_creator=lambda trial: str(trial.trial_id),  # not changed by a resume
+        ),
+        run_config=tune.RunConfig(
+            name=place.name,
+            storage_path=str(place.parent),
+            verbose=0,
+            callbacks=[*callbacks, _Thinning(files)],
+            failure_config=tune.FailureConfig(max_failures=max_failures),
+        ),
+    )
+
+
+def _trainable(
+    job_of: Callable[[Mapping[str, Any]], TrainingJob],
+    files: TrialFiles,
+    resources: WorkerResources,
+    max_failures: int,
+) -> Callable[[dict[str, Any]], None]:
+    """What Ray Tune calls in the process of a trial.
+
+    A trial of one worker trains right there, which starts in a third of the time; one of several
+    workers is the driver of a Ray Train group. Both run the same training function.
     """
 
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self._heard: float
-        self._console: Console
+    def trainable(config: dict[str, Any]) -> None:
+        job, trial = job_of(config), tune.get_context().get_trial_id()
+        if resources.workers == 1:
+            train_reader(job, _TuneContext(files, trial))
+            return
+        train_on_workers(
+            job,
+            replace(resources, cpus=resources.cpus - DRIVER_CPUS),
+            name=trial,  # the same after a resume: it goes on where it was
+            storage=str(files.workers),
+            max_failures=max_failures,
+            callbacks=[TuneReportCallback()],
+        )
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {"_name": self._name}
+    return trainable
 
-    def setup(self, *args: Any, **kwargs: Any) -> None:
-        """The training begins, or goes on."""
-        self._console, self._heard = Console(), time.time()
 
-    def on_trial_result(
-        self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
-    ) -> None:
-        """`base: epoch 1 of 3, loss 2.31, about 12:30 left`."""
-        now, done, every = time.time(), len(result["history"]), result["evaluations"]
-        left = (every - done) * (now - self._heard)
-        self._heard = now
-        if left:
-            epochs = f"epoch {done} of {every}, loss {result['loss']:.2f}"
-            say(self._console, f"{self._name}: {epochs}, about {clock(left)} left")
+@dataclass(frozen=True)
+class _TuneContext:
+    """The only worker of a trial, in the trial's own process."""
+
+    files: TrialFiles
+    trial: str
+
+    @property
+    def place(self) -> Worker:
+        """Alone, on the GPU that the trial was given, if any."""
+        return Worker(device=torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+
+    def wrap(self, model: nn.Module) -> nn.Module:
+        """One worker needs no wrapping."""
+        return model
+
+    @contextlib.contextmanager
+    def latest_checkpoint(self) -> Iterator[Path | None]:
+        """What this trial reported last, also after a retry or a resumed search.
+
+        As it lies on disk: Ray Tune writes down a second late what it has been told, and a search
+        that is killed in between would do again what is done.
+        """
+        yield self.files.newest(self.trial)
+
+    def report(self, metrics: dict[str, Any], checkpoint: Path | None) -> None:
+        """Metrics, and a folder to keep."""
+        kept = None if checkpoint is None else tune.Checkpoint.from_directory(str(checkpoint))
+        tune.report(metrics, checkpoint=kept)
 
 
 class _Thinning(tune.Callback):
@@ -68,95 +190,49 @@ class _Thinning(tune.Callback):
     other one the trial goes on from: a search that is killed in between could not go on.
     """
 
-    def __init__(self, folders: TrialFolders, metric: str | None) -> None:
-        self._folders, self._metric = folders, metric
+    def __init__(self, files: TrialFiles) -> None:
+        self._files = files
 
     def on_trial_result(
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
     ) -> None:
         """Another checkpoint is there."""
-        self._folders.thin(trial.trial_id, self._metric, seconds=_YOUNG)
+        self._files.thin(trial.trial_id, seconds=_YOUNG)
 
     def on_trial_complete(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
         """Nothing goes on from here."""
-        self._folders.thin(trial.trial_id, self._metric, seconds=0)
+        self._files.thin(trial.trial_id, seconds=0)
 
 
-def run_tuner(
-    job_of: _JobOf,
-    resources: WorkerResources,
-    folder: Path,
-    name: str,
-    *,
-    config: TuneConfig,
-    score: str | None,
-    max_failures: int,
-    callbacks: list[tune.Callback],
-    points: Sequence[Mapping[str, Any]] = (),
-) -> ResultGrid:
-    """Run the trials under `folder/name`, or go on with those that were begun there.
-
-    `points` are the configurations where no search algorithm proposes them.
-    """
-
-    def trainable(values: dict[str, Any]) -> None:
-        run_trial(job_of(values), resources, folders, max_failures=max_failures)
-
-    folders = TrialFolders(folder, name)
-    asking = tune.with_resources(trainable, trial_request(resources))
-    place = str(folder / name)
-    if Tuner.can_restore(place):
-        return Tuner.restore(
-            place, trainable=asking, resume_unfinished=True, restart_errored=False
-        ).fit()
-    return Tuner(
-        asking,
-        param_space={POINT: tune.grid_search([dict(point) for point in points])} if points else {},
-        tune_config=config,
-        run_config=tune.RunConfig(
-            name=name,
-            storage_path=str(folder),
-            verbose=0,
-            callbacks=[*callbacks, _Thinning(folders, score)],
-            failure_config=tune.FailureConfig(max_failures=max_failures),
-        ),
-    ).fit()
-
-
-def train_once(
-    job: TrainingJob,
-    resources: WorkerResources,
-    folder: Path,
-    name: str,
-    max_failures: int,
-) -> Path:
-    """Train a single job, which reports once an epoch; returns the folder of its reader.
-
-    Errors: TrialFailedError with the cause; KeyboardInterrupt if Ray Tune was interrupted.
-    """
-    results = run_tuner(
-        lambda _: job,
-        resources,
-        folder,
-        name,
-        config=TuneConfig(num_samples=1, trial_dirname_creator=by_id),
-        score=job.metric,
-        max_failures=max_failures,
-        callbacks=[_EpochLines(name)],
+def _proposals(study: Study, space: SearchSpace) -> OptunaSearch:
+    """Optuna's sampler, after the points that are tried first; of a grid these are all."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    search = study.search
+    grid = search.sampler == "grid"
+    first = space.grid() if grid else space.points(search.start_from)
+    return OptunaSearch(
+        space,
+        metric="best",
+        mode="max",
+        sampler=_SAMPLERS[search.sampler](seed=search.seed),
+        points_to_evaluate=first or None,
     )
-    result = results[0]
-    if result.error is not None:
-        raise _TrialFailedError(f"{name}: the training failed: {cause_of(result.error)}")
-    reported = result.metrics or {}
-    if "history" not in reported or len(reported["history"]) < reported["evaluations"]:
-        raise KeyboardInterrupt(f"{name}: half trained; --resume goes on")
-    checkpoint = TrialFolders(folder, name).best(reported["trial_id"], job.metric)
-    assert checkpoint is not None, "Ray keeps the best checkpoint"
-    return checkpoint / MODEL
 
 
-def by_id(trial: Trial) -> str:
-    """The folder of a trial: its id, which a resume does not change."""
-    return str(trial.trial_id)
+def _scheduler(study: Study) -> TrialScheduler:
+    """ASHA on our own count of evaluations, which a resume does not reset; or none."""
+    search, domain = study.search, study.space.get("training.epochs")
+    if search.scheduler == "none":
+        return FIFOScheduler()
+    epochs = max([study.settings.training.epochs, *(domain.values if domain else ())])
+    evaluations = math.floor(epochs / search.evaluate_every) + 1  # at most
+    return ASHAScheduler(
+        time_attr="evaluation",
+        metric="best",
+        mode="max",
+        max_t=evaluations + 1,  # never kill a trial at its last report
+        grace_period=min(search.grace, evaluations),  # a shorter trial is never stopped
+        reduction_factor=search.reduction_factor,
+    )

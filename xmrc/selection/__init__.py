@@ -10,6 +10,7 @@ _HOMES = {
     "Champion": "xmrc.selection.champion",
     "Verdict": "xmrc.selection.promotion",
     "Winner": "xmrc.selection.champion",
+    "choose_winner": "xmrc.selection.champion",
     "confirm": "xmrc.selection.confirmation",
     "decide_promotion": "xmrc.selection.promotion",
     "register_winner": "xmrc.selection.champion",

@@ -9,15 +9,14 @@ from pathlib import Path
 import xmrc
 from xmrc.data.examples import Example
 from xmrc.learning.job import MODEL
-from xmrc.learning.worker import WorkerResources
 from xmrc.scoring.gxlt import GxltScores
 from xmrc.scoring.metrics import exact_match
 from xmrc.scoring.predictions import Prediction
-from xmrc.search.corpora import StudyData
-from xmrc.search.folder import CHAMPION, VERSION, StudyFolder
+from xmrc.search.folder import CHAMPION, VERSION
 from xmrc.search.ledger import Ledger, TrialRecord
 from xmrc.search.progress import trials_frame
 from xmrc.search.reading import Reading, publish_files, read_on_cluster, write_reading
+from xmrc.search.run import Run
 from xmrc.selection.contenders import SEED, Candidate
 from xmrc.selection.promotion import Verdict
 from xmrc.settings import Study
@@ -65,61 +64,48 @@ class Champion:
     verdict: Verdict
 
 
-def best_trial(ledger: Ledger) -> Winner:
-    """The winner of a search that is not confirmed."""
-    best = ledger.ranking[0]
-    return Winner(best, best, "Not confirmed with other seeds.")
-
-
-def confirmed(found: Sequence[Candidate], metric: str) -> Winner:
-    """The winner of a confirmation: the best mean of seeds, and its median seed."""
+def choose_winner(ledger: Ledger, found: Sequence[Candidate]) -> Winner:
+    """The best trial; of a confirmation the best mean of seeds, and its median seed."""
+    if not found:
+        trial = ledger.ranking[0]
+        return Winner(trial, trial, "Not confirmed with other seeds.")
     best = found[0]
     spread = "" if best.deviation is None else f" ± {best.deviation:.2f}"
     seed = best.median.values[SEED]
     note = (
-        f"Confirmed: {metric} {best.mean:.2f}{spread} over {len(best.seeds)} fresh seeds; this is "
-        f"the median one, seed {seed}."
+        f"Confirmed: {ledger.metric} {best.mean:.2f}{spread} over {len(best.seeds)} fresh seeds; "
+        f"this is the median one, seed {seed}."
     )
     return Winner(best.trial, best.median, note)
 
 
-def register_winner(
-    study: Study,
-    prepared: StudyData,
-    ledger: Ledger,
-    winner: Winner,
-    verdict: Verdict,
-    resources: WorkerResources,
-    tracker: Tracker,
-) -> Champion:
+def register_winner(run: Run, ledger: Ledger, winner: Winner, verdict: Verdict) -> Champion:
     """Score and register the winner."""
     assert winner.reader.checkpoint is not None, "the winner's checkpoint is never deleted"
     model = Path(winner.reader.checkpoint) / MODEL
-    reading = read_on_cluster(study.settings, prepared, prepared.select, str(model), resources)
-    folder = ledger.path.parent / CHAMPION
-    select = prepared.select.title
-    write_reading(folder, reading, prepared.select.label)
-    _publish(tracker, ledger, folder, reading.scores)
+    scored, folder = run.prepared.select, run.folder.path / CHAMPION
+    reading = read_on_cluster(run, scored, str(model))
+    write_reading(folder, reading, scored.label)
+    _publish(run.tracker, ledger, folder, reading.scores)
     shown = _shown_answer(reading)
-    state = StudyFolder(ledger.path.parent)
-    version = state.state().get(VERSION)  # of a study that is resumed after its end
+    version = run.folder.state().get(VERSION)  # of a study that is resumed after its end
     if version is None:
         version = register(
-            tracker,
+            run.tracker,
             model,
-            name=study.tracking.register_as,
+            name=run.study.tracking.register_as,
             code=_PACKAGE / "tracking" / "pyfunc_model.py",
             code_paths=[_PACKAGE],
             requirements=[f"{name}=={metadata.version(name)}" for name in _REQUIRED],
             scores=reading.scores.metrics,
             example={"question": shown.question, "context": shown.context},
-            description=f"{description(study, winner, select)} {verdict.reason}",
+            description=f"{description(run.study, winner, scored.title)} {verdict.reason}",
             trial=winner.reader.id,
             alias=verdict.alias,
-            tags={**verdict.tags, **_plugin_tags(study)},
+            tags={**verdict.tags, **_plugin_tags(run.study)},
         )
-        state.remember(**{VERSION: version})
-    registered = f"models:/{study.tracking.register_as}@{verdict.alias}"
+        run.folder.remember(**{VERSION: version})
+    registered = f"models:/{run.study.tracking.register_as}@{verdict.alias}"
     return Champion(winner.trial, model, folder, reading, shown, registered, version, verdict)
 
 

@@ -6,33 +6,25 @@ own with a ledger of its own (`confirm.json`), and what wins is the best mean ov
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from random import Random
 from typing import Any
 
-from ray.tune import TuneConfig
-
 from xmrc.learning.job import TrainingJob
-from xmrc.search.checkpoints import TrialFolders
-from xmrc.search.ledger import Ledger, TrialRecord
+from xmrc.search.ledger import Ledger, NoTrialError, TrialRecord, check_ended
 from xmrc.search.observed import publish_tables
-from xmrc.search.recorder import CONFIRMATION, Recorder, replay
-from xmrc.search.resources import Fit
+from xmrc.search.phases import CONFIRMATION
+from xmrc.search.recorder import Recorder, replay
 from xmrc.search.run import Run
-from xmrc.search.trials import NoTrialError, ended_ledger
-from xmrc.search.tuner import POINT, by_id, run_tuner
+from xmrc.search.tuner import POINT, build_tuner
 from xmrc.selection.candidate_tables import candidate_rows, differences_table
 from xmrc.selection.contenders import (
-    CONFIRMED,
     SEED,
     Candidate,
     candidates,
     distinct,
 )
-from xmrc.settings import ConfirmSettings, Study
+from xmrc.settings import Study
 from xmrc.tracking.tracker import Tracker
-
-_CONFIRM = "confirm"  # the folder of the trainings
 
 
 @dataclass(frozen=True)
@@ -52,27 +44,27 @@ class Points:
         return {**self.trials[point["trial"]], SEED: point["seed"]}
 
 
-def confirm(
-    run: Run, job: TrainingJob, ledger: Ledger, settings: ConfirmSettings, fit: Fit
-) -> list[Candidate]:
+def confirm(run: Run, job: TrainingJob, ledger: Ledger) -> list[Candidate]:
     """Train the best trials again, or go on with that; the candidates, best mean first.
 
-    Errors: KeyboardInterrupt if Ray Tune was interrupted, NoTrialError if no training finished.
+    None where the study asks for no confirmation. Errors: KeyboardInterrupt if Ray Tune was
+    interrupted, NoTrialError if no training finished.
     """
-    study, path = run.study, run.folder.path / CONFIRMED
-    best = distinct(ledger.ranking)[: settings.top]
-    seeds = fresh_seeds(study, best, settings.seeds)
-    points = Points({record.number: record.values for record in best}, seeds)
+    study, asked = run.study, run.study.search.confirm
+    if asked is None:
+        return []
+    best = distinct(ledger.ranking)[: asked.top]
+    seeds = fresh_seeds(study, best, asked.seeds)
     run.say(f"confirm: {len(best)} trials with {len(seeds)} fresh seeds each")
-    _train(run, job, points, path, fit)
-    confirmed = ended_ledger(path, study, len(points.listed()))
-    publish_tables(run.tracker, run.folder.path, CONFIRMATION.prefix)
-    for record in confirmed.trials.values():  # whatever MLflow missed while it was away
+    trained = _train(run, job, Points({one.number: one.values for one in best}, seeds))
+    publish_tables(run.tracker, run.folder.path, CONFIRMATION.tables)
+    for record in trained.trials.values():  # whatever MLflow missed while it was away
         replay(run.tracker, record, CONFIRMATION)
-    found = candidates(best, confirmed.ended)
+    found = candidates(best, trained.ended)
     if not found:
-        causes = "; ".join(sorted({one.cause for one in confirmed.trials.values()}))
-        raise NoTrialError(f"{study.name}: no training with a fresh seed finished: {causes}")
+        raise NoTrialError(
+            f"{study.name}: no training with a fresh seed finished: {trained.causes}"
+        )
     _publish(run.tracker, found, study.search.metric)
     return found
 
@@ -86,39 +78,41 @@ def fresh_seeds(study: Study, best: Sequence[TrialRecord], count: int) -> list[i
     return [seed for seed in drawn if seed not in used][:count]
 
 
-def keep_median(folder: Path, metric: str, winner: Candidate) -> None:
-    """Delete the checkpoints of every training but the one that is registered."""
-    ledger, folders = Ledger.open(folder / CONFIRMED, metric), TrialFolders(folder, _CONFIRM)
+def keep_median(run: Run, found: Sequence[Candidate]) -> None:
+    """Of a confirmation delete all checkpoints but the one that is registered, the winner's."""
+    if not found:
+        return
+    files = run.files(CONFIRMATION)
+    ledger = files.open_ledger()
     for record in ledger.ended:
-        if record.id != winner.median.id and record.checkpoint is not None:
-            folders.discard(record.id)
+        if record.id != found[0].median.id and record.checkpoint is not None:
+            files.discard(record.id)
             ledger.discarded(record.id)
 
 
-def _train(run: Run, job: TrainingJob, points: Points, ledger: Path, fit: Fit) -> None:
-    search, count = run.study.search, len(points.listed())
+def _train(run: Run, job: TrainingJob, points: Points) -> Ledger:
+    """A ledger of trainings that are all over."""
+    files, trainings = run.files(CONFIRMATION), points.listed()
     recorder = Recorder(
-        ledger,
-        search.metric,
+        files,
         points.values_of,
-        TrialFolders(run.folder.path, _CONFIRM),
         run.address,
-        trials=count,
-        at_once=fit.at_once,
-        keep=count,  # whose median is registered is known at the end alone
-        kind=CONFIRMATION,
+        trials=len(trainings),
+        at_once=run.fit.at_once,
+        keep=len(trainings),  # whose median is registered is known at the end alone
     )
-    run_tuner(
+    tuner = build_tuner(
+        run,
+        files,
         lambda config: job.with_values(points.values_of(config)),
-        fit.trial,
-        run.folder.path,
-        _CONFIRM,
-        config=TuneConfig(max_concurrent_trials=fit.at_once, trial_dirname_creator=by_id),
-        score=search.metric,
-        max_failures=search.max_failures,
         callbacks=[recorder],
-        points=points.listed(),
+        max_failures=run.study.search.max_failures,
+        points=trainings,
     )
+    tuner.fit()
+    ledger = files.open_ledger()
+    check_ended(ledger, run.study.name, len(trainings))
+    return ledger
 
 
 def _publish(tracker: Tracker, found: Sequence[Candidate], metric: str) -> None:

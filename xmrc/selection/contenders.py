@@ -11,9 +11,9 @@ from typing import Any
 
 from xmrc.scoring.seeds import GroupDifference, Spread, group_differences, spread
 from xmrc.search.ledger import FINISHED, Ledger, TrialRecord, best_evaluation
+from xmrc.search.phases import CONFIRMATION
 from xmrc.settings import Study
 
-CONFIRMED = "confirm.json"  # the ledger of a confirmation
 SEED = "training.seed"
 _SHOWN = ("gxlt_f1", "gxlt_em", "xlt_f1", "xlt_em")
 
@@ -66,9 +66,9 @@ class Confirmation:
 def read_confirmation(folder: Path, study: Study, ledger: Ledger) -> Confirmation | None:
     """The confirmation in a study's folder; None where it has not begun, or is not asked for."""
     asked = study.search.confirm
-    if asked is None or not (folder / CONFIRMED).exists():
+    if asked is None or not (folder / CONFIRMATION.ledger).exists():
         return None
-    trained = Ledger.open(folder / CONFIRMED, study.search.metric).ended
+    trained = Ledger.open(folder / CONFIRMATION.ledger, study.search.metric).ended
     best = distinct(ledger.ranking)[: asked.top]
     return Confirmation(candidates(best, trained), len(trained) >= len(best) * asked.seeds)
 

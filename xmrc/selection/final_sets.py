@@ -12,15 +12,12 @@ import pandas as pd
 
 from xmrc.data.scored_set import ScoredSet
 from xmrc.files import write_text
-from xmrc.learning.worker import WorkerResources
 from xmrc.scoring.evaluation_files import EXAMPLES, read_examples, read_scores
 from xmrc.scoring.gxlt import GxltScores
-from xmrc.search.corpora import StudyData
-from xmrc.search.folder import CHAMPION, FINAL, StudyFolder
+from xmrc.search.folder import CHAMPION, FINAL
 from xmrc.search.reading import SCORES_FILE, publish_files, read_on_cluster, write_reading
-from xmrc.settings import Study
+from xmrc.search.run import Run
 from xmrc.tracking.names import key_of
-from xmrc.tracking.tracker import Tracker
 
 BASE = "base"  # the reader that the trials start from
 _LABELS = "labels.json"  # for each corpus how it overlaps with training; "" where it does not
@@ -28,35 +25,32 @@ _LABELS = "labels.json"  # for each corpus how it overlaps with training; "" whe
 FinalScores = Mapping[ScoredSet, Mapping[str, GxltScores]]  # by set, by the name of the reader
 
 
-def score_finals(
-    study: Study,
-    prepared: StudyData,
-    readers: Mapping[str, str],
-    resources: WorkerResources,
-    tracker: Tracker,
-    folder: StudyFolder,
-) -> FinalScores:
-    """Let every reader (by name its checkpoint) answer every final set; files, metrics, scores.
+def score_finals(run: Run, champion: Path) -> FinalScores:
+    """Let base and champion answer every final set; files, metrics, scores.
 
     The files lie in the study's folder and beside its run in MLflow.
     """
-    found = {}
-    for final in prepared.final:
-        scores = {}
-        for name, model in readers.items():
-            place = final_folder(final.name, name)
-            kept = folder.path / place
-            if not (kept / SCORES_FILE).exists():  # the scores come last
-                reading = read_on_cluster(study.settings, prepared, final, model, resources)
-                write_reading(kept, reading, final.label)
-            publish_files(tracker, kept, place)
-            scores[name] = read_scores(kept / SCORES_FILE)
-            tracker.log_metrics(metrics_of(final.name, name, scores[name]))
-        found[final] = scores
+    readers = {BASE: run.start, CHAMPION: str(champion)}
+    found = {
+        final: {name: _score(run, final, name, model) for name, model in readers.items()}
+        for final in run.prepared.final
+    }
     if found:
-        write_text(folder.path / FINAL / _LABELS, json.dumps(_labels(found), indent=1))
-        tracker.log_artifact(folder.path / FINAL / _LABELS, FINAL)
+        labels = run.folder.path / FINAL / _LABELS
+        write_text(labels, json.dumps({one.name: one.label for one in found}, indent=1))
+        run.tracker.log_artifact(labels, FINAL)
     return found
+
+
+def _score(run: Run, final: ScoredSet, reader: str, model: str) -> GxltScores:
+    place = final_folder(final.name, reader)
+    kept = run.folder.path / place
+    if not (kept / SCORES_FILE).exists():  # the scores come last
+        write_reading(kept, read_on_cluster(run, final, model), final.label)
+    publish_files(run.tracker, kept, place)
+    scores = read_scores(kept / SCORES_FILE)
+    run.tracker.log_metrics(metrics_of(final.name, reader, scores))
+    return scores
 
 
 def read_finals(folder: Path) -> dict[ScoredSet, dict[str, pd.DataFrame]]:
@@ -84,7 +78,3 @@ def metrics_of(corpus: str, reader: str, scores: GxltScores) -> dict[str, float]
 def final_folder(corpus: str, reader: str) -> str:
     """Where the files of a reader's scores go, below the folder of a study."""
     return f"{FINAL}/{key_of(corpus)}/{reader}"
-
-
-def _labels(finals: FinalScores) -> dict[str, str]:
-    return {one.name: one.label for one in finals}

@@ -13,10 +13,8 @@ from pathlib import Path
 from xmrc.data.scored_set import ScoredSet
 from xmrc.errors import DataError, ResourceError
 from xmrc.learning.job import MODEL
-from xmrc.learning.worker import WorkerResources
 from xmrc.scoring.evaluation_files import read_scores, write_scores
 from xmrc.scoring.gxlt import GxltScores
-from xmrc.search.corpora import StudyData
 from xmrc.search.folder import CHAMPION, PROMOTION, VERDICT
 from xmrc.search.ledger import TrialRecord
 from xmrc.search.reading import read_on_cluster
@@ -41,22 +39,17 @@ class Verdict:
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
-def decide_promotion(
-    run: Run, prepared: StudyData, winner: Candidate | None, resources: WorkerResources
-) -> Verdict:
+def decide_promotion(run: Run, found: Sequence[Candidate]) -> Verdict:
     """Compare the winner's seeds with the champion's; what was judged once stays as it is.
 
-    `winner` is None where nothing was trained again. Errors: ResourceError if MLflow does not
-    answer.
+    `found`: the candidates of a confirmation, the winner first; empty where nothing was trained
+    again. Errors: ResourceError if MLflow does not answer.
     """
     known = run.folder.state().get(VERDICT)
     if known is not None:
         return Verdict(**known)
     champion = version_of(run.tracker, run.study.tracking.register_as, CHAMPION)
-    if winner is None:
-        verdict = unconfirmed(champion)
-    else:
-        verdict = _compared(run, prepared, winner, champion, resources)
+    verdict = _compared(run, found[0], champion) if found else unconfirmed(champion)
     run.folder.remember(**{VERDICT: asdict(verdict)})
     return verdict
 
@@ -69,29 +62,17 @@ def unconfirmed(champion: Version | None) -> Verdict:
     return verdict_of(Decision(False, f"{text} champion, version {champion.number}"), {})
 
 
-def _compared(
-    run: Run,
-    prepared: StudyData,
-    winner: Candidate,
-    champion: Version | None,
-    resources: WorkerResources,
-) -> Verdict:
+def _compared(run: Run, winner: Candidate, champion: Version | None) -> Verdict:
     """The seeds of both on the promotion set."""
-    unseen = prepared.promotion
+    unseen = run.prepared.promotion
     assert unseen is not None, "a study with confirmation has a promotion set"
-    scores = _score_seeds(run, prepared, unseen, winner.seeds, resources)
-    decision = decide(run.tracker, champion, scores, set_of(unseen), run.study.promotion)
-    tags = {RUN: run.tracker.run_id(), SET: set_of(unseen), SEEDS: json.dumps(len(scores))}
+    scores = _score_seeds(run, unseen, winner.seeds)
+    decision = decide(run.tracker, champion, scores, unseen.content, run.study.promotion)
+    tags = {RUN: run.tracker.run_id(), SET: unseen.content, SEEDS: json.dumps(len(scores))}
     return verdict_of(decision, tags)
 
 
-def _score_seeds(
-    run: Run,
-    prepared: StudyData,
-    unseen: ScoredSet,
-    seeds: Sequence[TrialRecord],
-    resources: WorkerResources,
-) -> list[GxltScores]:
+def _score_seeds(run: Run, unseen: ScoredSet, seeds: Sequence[TrialRecord]) -> list[GxltScores]:
     """Let the reader of every seed answer the promotion set; files `promotion/1.json` and on."""
     run.say(f"promotion: {len(seeds)} seeds on {unseen.name}, of which the search saw nothing")
     found, rows = [], []
@@ -100,8 +81,7 @@ def _score_seeds(
         if not file.exists():
             assert record.checkpoint is not None, "a winner's checkpoints are kept until it is"
             model = str(Path(record.checkpoint) / MODEL)
-            reading = read_on_cluster(run.study.settings, prepared, unseen, model, resources)
-            write_scores(file, reading.scores)
+            write_scores(file, read_on_cluster(run, unseen, model).scores)
         run.tracker.log_artifact(file, PROMOTION)
         found.append(read_scores(file))
         rows.append({"seed": record.values[SEED], **found[-1].metrics})
@@ -161,11 +141,6 @@ def verdict_of(decision: Decision, tags: Mapping[str, str]) -> Verdict:
     """What is written on the version."""
     reason = "Champion" if decision.promoted else "Not champion"
     return Verdict(decision.alias, f"{reason}: {decision.reason}.", tags)
-
-
-def set_of(unseen: ScoredSet) -> str:
-    """The content hash of a promotion set."""
-    return unseen.content
 
 
 def _seed_file(number: int) -> str:
