@@ -2,10 +2,11 @@
 
 import math
 
+import pandas as pd
 from gxlt_scores import gxlt_scores
 
 from xmrc.scoring.reader_tables import gxlt_table, language_table, macro_table, pair_table
-from xmrc.scoring.statistics import Comparison, Difference
+from xmrc.scoring.statistics import Comparison
 
 SIGNIFICANT = "* significant after Holm's correction"
 SCORES = gxlt_scores(
@@ -14,14 +15,16 @@ SCORES = gxlt_scores(
 
 
 def difference(metric, scope, name, second, p, p_holm, low=-0.5, high=2.25):
-    return Difference(metric, scope, name, 50.0, second, low, high, p, p_holm)
+    return {
+        **{"metric": metric, "scope": scope, "name": name, "first": 50.0, "second": second},
+        **{"difference": second - 50.0, "low": low, "high": high},
+        **{"p": p, "p_holm": p_holm, "significant": p_holm < 0.05},
+    }
 
 
 def comparison(p):
-    return Comparison(
-        "question ids",
-        (9, 9),
-        (
+    rows = pd.DataFrame(
+        [
             difference("f1", "gxlt", "", 51.0, p, p),
             difference("em", "gxlt", "", 49.0, 0.0001, 0.0001),
             difference("f1", "question", "en", 51.0, 0.2, 0.4),
@@ -31,9 +34,9 @@ def comparison(p):
             difference("f1", "pair", "en-en", 51.26, 0.2, 0.6),
             difference("f1", "pair", "en-de", 55.0, 0.01, 0.03),
             difference("f1", "pair", "de-en", 49.0, 0.3, 0.6),
-        ),
-        {},
+        ]
     )
+    return Comparison("question ids", (9, 9), rows, {})
 
 
 def test_macro_scores_correct_for_the_runs_that_are_compared():

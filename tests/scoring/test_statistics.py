@@ -3,6 +3,7 @@
 from statistics import fmean
 
 import numpy as np
+import pandas as pd
 import pytest
 from gxlt_scores import column_of, gxlt_scores, scored_row
 from hypothesis import given, settings
@@ -36,6 +37,11 @@ def random_runs(seed, *, ids=40, gain=0.05, share=0.7, languages=("en", "de", "z
                     first.append(scored(f"q{number}", pair, float(f1[0])))
                     second.append(scored(f"q{number}", pair, float(f1[1])))
     return scored_frame(first), scored_frame(second)
+
+
+def rows_of(comparison, scope, metric):
+    """Its differences, with their values as attributes."""
+    return list(comparison.of(scope, metric).itertuples())
 
 
 def slow_bootstrap(first, second, metric, keep, *, resamples, seed):
@@ -74,7 +80,7 @@ def test_intervals_are_those_of_a_bootstrap_over_question_ids(metric, scope, nam
     first, second = random_runs(1)
     low, high = slow_bootstrap(first, second, metric, keep, resamples=SLOW_RESAMPLES, seed=5)
     comparison = compare_examples(first, second)
-    (found,) = [one for one in comparison.of(scope, metric) if one.name == name]
+    (found,) = [one for one in rows_of(comparison, scope, metric) if one.name == name]
     error = 0.1 * (high - low)  # of percentiles of a few thousand resamples
     assert found.low == pytest.approx(low, abs=error)
     assert found.high == pytest.approx(high, abs=error)
@@ -86,7 +92,7 @@ def test_means_and_differences_are_those_of_the_gxlt_table():
     before, after = summarise(first), summarise(second)
     for metric in ("f1", "em"):
         for scope in ("gxlt", "xlt"):
-            (one,) = comparison.of(scope, metric)
+            (one,) = rows_of(comparison, scope, metric)
             assert one.first == pytest.approx(before.metrics[f"{scope}_{metric}"])
             assert one.second == pytest.approx(after.metrics[f"{scope}_{metric}"])
             assert one.difference == pytest.approx(one.second - one.first)
@@ -94,29 +100,29 @@ def test_means_and_differences_are_those_of_the_gxlt_table():
         rows = means["mean"].drop("mean").to_dict()
         columns = means.loc["mean"].drop("mean").to_dict()
         for scope, expected in (("question", rows), ("context", columns)):
-            found = {one.name: one.second for one in comparison.of(scope, metric)}
+            found = {one.name: one.second for one in rows_of(comparison, scope, metric)}
             assert found == pytest.approx(expected)
-        cells = {one.name: one.second for one in comparison.of("pair", metric)}
+        cells = {one.name: one.second for one in rows_of(comparison, "pair", metric)}
         assert cells == pytest.approx(column_of(after, metric))
 
 
 def test_a_pair_is_tested_with_the_paired_t_test_of_its_examples():
     first, second = random_runs(3)
     comparison = compare_examples(first, second, resamples=10)
-    for one in comparison.of("pair", "f1"):
+    for one in rows_of(comparison, "pair", "f1"):
         names = first["question_language"] + "-" + first["context_language"]
         sides = [side["f1"][names == one.name].tolist() for side in (first, second)]
         assert one.p == pytest.approx(stats.ttest_rel(*sides).pvalue)
-    p_values = [one.p for one in comparison.of("pair", "f1")]
-    corrected = [one.p_holm for one in comparison.of("pair", "f1")]
+    p_values = [one.p for one in rows_of(comparison, "pair", "f1")]
+    corrected = [one.p_holm for one in rows_of(comparison, "pair", "f1")]
     assert corrected == pytest.approx(holm(p_values).tolist())
-    pairs = [one.difference for one in comparison.of("pair", "f1")]
+    pairs = [one.difference for one in rows_of(comparison, "pair", "f1")]
     assert comparison.wilcoxon["f1"] == pytest.approx(stats.wilcoxon(pairs).pvalue)
 
 
 def test_without_missing_pairs_the_macro_test_is_that_of_the_ids_means():
     first, second = random_runs(4, share=2)
-    (found,) = compare_examples(first, second, resamples=10).of("gxlt", "f1")
+    (found,) = rows_of(compare_examples(first, second, resamples=10), "gxlt", "f1")
     changes = {}
     for id, before, after in zip(first["id"], first["f1"], second["f1"], strict=True):
         changes.setdefault(id, []).append(after - before)
@@ -135,7 +141,8 @@ def test_the_pairs_of_a_question_are_no_evidence_of_their_own():
         second = [
             scored(f"q{row}", pair, 0.5 + changes[row]) for row in range(60) for pair in names
         ]
-        return compare_examples(scored_frame(first), scored_frame(second)).of("gxlt", "f1")[0]
+        comparison = compare_examples(scored_frame(first), scored_frame(second))
+        return rows_of(comparison, "gxlt", "f1")[0]
 
     one, many = runs(pairs[:1]), runs(pairs)
     assert (many.low, many.high, many.p) == pytest.approx((one.low, one.high, one.p))
@@ -144,15 +151,18 @@ def test_the_pairs_of_a_question_are_no_evidence_of_their_own():
 def test_the_order_of_examples_changes_nothing():
     first, second = random_runs(5)
     expected = compare_examples(first, second, resamples=500)
-    assert compare_examples(first[::-1], second, resamples=500) == expected
-    assert compare_examples(first, second, resamples=500, seed=1) != expected
+    again = compare_examples(first[::-1], second, resamples=500)
+    pd.testing.assert_frame_equal(again.differences, expected.differences, check_exact=True)
+    assert again.wilcoxon == expected.wilcoxon
+    other = compare_examples(first, second, resamples=500, seed=1)
+    assert not other.differences["low"].equals(expected.differences["low"])
 
 
 def test_swapping_the_sides_turns_every_sign():
     first, second = random_runs(6)
     for one, other in zip(
-        compare_examples(first, second, resamples=500).differences,
-        compare_examples(second, first, resamples=500).differences,
+        compare_examples(first, second, resamples=500).differences.itertuples(),
+        compare_examples(second, first, resamples=500).differences.itertuples(),
         strict=True,
     ):
         assert other.difference == pytest.approx(-one.difference)
@@ -163,7 +173,7 @@ def test_swapping_the_sides_turns_every_sign():
 def test_a_reader_is_as_good_as_itself():
     first, _ = random_runs(7)
     comparison = compare_examples(first, first, resamples=100)
-    for one in comparison.differences:
+    for one in comparison.differences.itertuples():
         assert (one.difference, one.low, one.high, one.p, one.p_holm) == (0, 0, 0, 1, 1)
         assert not one.significant
     assert comparison.wilcoxon == {"f1": 1, "em": 1}
@@ -173,7 +183,8 @@ def test_a_change_without_spread_is_tested_by_its_sign():
     """Six questions that all turn right: by the sign test 2 / 2^6, however large a t would be."""
     first = [scored(f"q{row}", "en-de", 0.0) for row in range(6)]
     second = [scored(f"q{row}", "en-de", 1.0) for row in range(6)]
-    (found,) = compare_examples(scored_frame(first), scored_frame(second)).of("gxlt", "em")
+    comparison = compare_examples(scored_frame(first), scored_frame(second))
+    (found,) = rows_of(comparison, "gxlt", "em")
     assert (found.low, found.high) == (100, 100)
     assert found.p == pytest.approx(2 / 2**6)
 
@@ -182,7 +193,7 @@ def test_no_interval_from_one_question():
     first = [scored("q1", "en-de", 0.5), scored("q2", "en-en", 0.5), scored("q3", "en-en", 0.1)]
     second = [scored("q1", "en-de", 0.7), scored("q2", "en-en", 0.6), scored("q3", "en-en", 0.4)]
     comparison = compare_examples(scored_frame(first), scored_frame(second))
-    found = {one.name: one for one in comparison.of("pair", "f1")}
+    found = {one.name: one for one in rows_of(comparison, "pair", "f1")}
     assert np.isnan([found["en-de"].low, found["en-de"].high]).all()
     assert found["en-de"].p == 1
     assert np.isfinite([found["en-en"].low, found["en-en"].high]).all()
@@ -195,7 +206,7 @@ def test_an_interval_is_within_the_changes_and_a_p_value_is_one(seed, ids, share
     if first["id"].nunique() < 2:
         return
     changes = second["f1"] - first["f1"]
-    for one in compare_examples(first, second, resamples=50).differences:
+    for one in compare_examples(first, second, resamples=50).differences.itertuples():
         assert 0 <= one.p <= one.p_holm <= 1
         assert np.isnan(one.low) or one.low <= one.high
         if one.metric == "f1" and not np.isnan(one.low):
@@ -207,7 +218,7 @@ def test_intervals_cover_and_tests_err_as_often_as_they_say():
     found = []
     for seed in range(150):
         first, second = random_runs(seed, gain=0, languages=("en", "de"))
-        found += compare_examples(first, second, resamples=300).of("gxlt", "f1")
+        found += rows_of(compare_examples(first, second, resamples=300), "gxlt", "f1")
     outside = [not one.low <= 0 <= one.high for one in found]
     assert 0.01 <= fmean(outside) <= 0.1  # 0.05, and almost three standard errors
     assert 0.01 <= fmean(one.p < 0.05 for one in found) <= 0.1
@@ -271,22 +282,24 @@ def test_seeds_are_the_unit_of_groups():
             ("context", "de", ["en-de", "de-de"]),
             ("pair", "de-en", ["de-en"]),
         ):
-            (found,) = [one for one in comparison.of(scope, metric) if one.name == name]
+            (found,) = [one for one in rows_of(comparison, scope, metric) if one.name == name]
             before, after = means(first, names, metric), means(second, names, metric)
             test = stats.ttest_ind(after, before, equal_var=False)
             assert found.difference == pytest.approx(fmean(after) - fmean(before))
             assert found.p == pytest.approx(test.pvalue)
             low, high = test.confidence_interval(0.95)
             assert (found.low, found.high) == pytest.approx((low, high))
-        family = comparison.of("context", metric)
+        family = rows_of(comparison, "context", metric)
         corrected = holm([one.p for one in family]).tolist()
         assert [one.p_holm for one in family] == pytest.approx(corrected)
 
 
 def test_seeds_without_spread():
     same, better = table(0, spread=0), table(0, mean=61, spread=0)
-    assert {one.p for one in compare_seeds([same] * 3, [same] * 3).differences} == {1}
-    assert {one.p for one in compare_seeds([same] * 3, [better] * 3).differences} == {0}
+    assert {one.p for one in compare_seeds([same] * 3, [same] * 3).differences.itertuples()} == {1}
+    assert {one.p for one in compare_seeds([same] * 3, [better] * 3).differences.itertuples()} == {
+        0
+    }
 
 
 @pytest.mark.parametrize(

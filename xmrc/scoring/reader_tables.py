@@ -4,14 +4,13 @@ Differences are in points, with their 95 % intervals.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import Any
 
 import pandas as pd
 
 from xmrc.scoring.gxlt import GxltScores, with_means
-from xmrc.scoring.statistics import Comparison, Difference, holm, shown_p
-from xmrc.tables import Column, Table, frame_of
+from xmrc.scoring.predictions import PAIR
+from xmrc.scoring.statistics import Comparison, corrected, shown_p
+from xmrc.tables import Column, Table
 
 _MACRO = (("gxlt", "f1"), ("gxlt", "em"), ("xlt", "f1"), ("xlt", "em"))
 _SIGNIFICANT = "* significant after Holm's correction"
@@ -41,13 +40,11 @@ def macro_table(first: str, comparisons: Mapping[str, Comparison]) -> Table:
 
     Holm's correction is for the other runs, as many as are compared with the first.
     """
-    rows = []
-    for scope, metric in _MACRO:
-        found = [one for each in comparisons.values() for one in each.of(scope, metric)]
-        corrected = holm([one.p for one in found]).tolist()
-        for run, one, p in zip(comparisons, found, corrected, strict=False):
-            row = _row(replace(one, p_holm=p))
-            rows.append({"score": f"{scope}_{metric}", "run": run, **row})
+    rows = [
+        one.of(scope, metric).assign(score=f"{scope}_{metric}", run=run)
+        for scope, metric in _MACRO
+        for run, one in comparisons.items()
+    ]
     columns = [
         Column("score", names_row=True),
         Column("first", first, "{:.1f}"),
@@ -55,16 +52,14 @@ def macro_table(first: str, comparisons: Mapping[str, Comparison]) -> Table:
         Column("second", "its score", "{:.1f}"),
         *difference_columns("p"),
     ]
-    return _difference_table(rows, columns, f"against {first}", "score")
+    frame = corrected(pd.concat(rows, ignore_index=True), ["score"])
+    return _difference_table(frame, columns, f"against {first}", "score")
 
 
 def language_table(comparison: Comparison, metric: str, first: str, second: str) -> Table:
     """The difference of each language as that of the contexts and of the questions."""
-    rows = [
-        {"scope": scope, "score": f"{scope} {one.name}", **_row(one)}
-        for scope in ("context", "question")
-        for one in comparison.of(scope, metric)
-    ]
+    rows = pd.concat([comparison.of(scope, metric) for scope in ("context", "question")])
+    rows = rows.assign(score=rows["scope"] + " " + rows["name"])
     columns = [
         Column("score", metric.upper(), names_row=True),
         Column("first", first, "{:.1f}"),
@@ -76,23 +71,26 @@ def language_table(comparison: Comparison, metric: str, first: str, second: str)
 
 def pair_table(comparison: Comparison, metric: str, first: str, second: str) -> Table:
     """The difference of each language pair: question languages as rows, contexts as columns."""
-    found = {one.name: one for one in comparison.of("pair", metric)}
+    rows = comparison.of("pair", metric)
+    pairs = rows.join(rows["name"].str.split("-", expand=True).set_axis(PAIR, axis=1))
     questions, contexts = (
-        [one.name for one in comparison.of(side, metric)] for side in ("question", "context")
+        comparison.of(side, metric)["name"].tolist() for side in ("question", "context")
     )
-    pairs = [[found.get(f"{asked}-{told}") for told in contexts] for asked in questions]
-    cells = pd.DataFrame(pairs, questions, contexts, dtype=object)
-    points = cells.map(lambda one: one and one.difference)
-    significant = sum(one.significant for one in found.values())
+    points, significant = (
+        pairs.pivot(index=PAIR[0], columns=PAIR[1], values=column).reindex(
+            index=questions, columns=contexts
+        )
+        for column in ("difference", "significant")
+    )
     return Table(
-        points.rename_axis("question_language").reset_index(),
+        points.reset_index(),
         [
             Column("question_language", metric.upper(), names_row=True),
             *(Column(context, show="{:+.1f}", change=True, starred=True) for context in contexts),
         ],
         f"{second} less {first}",
-        f"{_SIGNIFICANT}: {significant} of {len(found)} pairs",
-        strong=cells.map(lambda one: bool(one and one.significant)).to_dict("list"),
+        f"{_SIGNIFICANT}: {rows['significant'].sum()} of {len(rows)} pairs",
+        strong=significant.eq(True).to_dict("list"),
     )
 
 
@@ -106,21 +104,8 @@ def difference_columns(*p_values: str) -> list[Column]:
     ]
 
 
-def _row(one: Difference) -> dict[str, Any]:
-    tests = {"low": one.low, "high": one.high, "p": one.p, "p_holm": one.p_holm}
-    sides = {"first": one.first, "second": one.second, "difference": one.difference}
-    return {**sides, **tests, "significant": one.significant}
-
-
 def _difference_table(
-    rows: Sequence[Mapping[str, Any]], columns: Sequence[Column], title: str, section: str
+    rows: pd.DataFrame, columns: Sequence[Column], title: str, section: str
 ) -> Table:
-    frame = frame_of(rows)
-    return Table(
-        frame,
-        columns,
-        title,
-        _SIGNIFICANT,
-        strong={"difference": list(frame["significant"])},
-        sections=list(frame[section]),
-    )
+    strong = {"difference": list(rows["significant"])}
+    return Table(rows, columns, title, _SIGNIFICANT, strong, sections=list(rows[section]))

@@ -38,38 +38,16 @@ _ROUNDING = 1e-9  # points; values closer together than this are the same
 _Alternative = Literal["two-sided", "greater", "less"]
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """One score of both sides, 0 to 100, and the 95 % interval of second less first.
-
-    scope: "gxlt" and "xlt" are the macro means; "question" and "context" the mean over the pairs
-    with the language `name` on that side; "pair" is the pair `name`, "question-context".
-    low, high: NaN where there is one question id alone. p: two-sided. p_holm: after Holm's
-    correction for all differences of the same metric and scope.
-    """
-
-    metric: str
-    scope: str
-    name: str
-    first: float
-    second: float
-    low: float
-    high: float
-    p: float
-    p_holm: float
-
-    @property
-    def difference(self) -> float:
-        return self.second - self.first
-
-    @property
-    def significant(self) -> bool:
-        return self.p_holm < ALPHA
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Comparison:
-    """All differences of two sides. `units`: how many question ids, or seeds, each side has.
+    """All differences of two sides, a row each. `units`: how many ids, or seeds, each side has.
+
+    metric, scope, name: which score it is, "f1" or "em"; "gxlt" and "xlt" are the macro means,
+    "question" and "context" the mean over the pairs with the language `name` on that side, "pair"
+    is the pair `name`, "question-context". first, second: the scores, 0 to 100. difference: second
+    less first. low, high: its 95 % interval, NaN where there is one question id alone. p:
+    two-sided. p_holm: after Holm's correction for all differences of the same metric and scope.
+    significant: by p_holm.
 
     wilcoxon: for each metric the p-value of Wilcoxon's signed-rank test over the pairs' means. A
     description and no more: the test takes pairs for independent, and they share their questions.
@@ -77,16 +55,17 @@ class Comparison:
 
     unit: Literal["question ids", "seeds"]
     units: tuple[int, int]
-    differences: tuple[Difference, ...]
+    differences: pd.DataFrame
     wilcoxon: Mapping[str, float]
 
-    def of(self, scope: str, metric: str) -> list[Difference]:
+    def of(self, scope: str, metric: str) -> pd.DataFrame:
         """The differences of one scope, for "f1" or "em"."""
-        return [one for one in self.differences if (one.scope, one.metric) == (scope, metric)]
+        rows = self.differences
+        return rows[(rows["scope"] == scope) & (rows["metric"] == metric)]
 
 
 class Group(NamedTuple):
-    """Pairs whose mean is a score of its own: see `Difference`."""
+    """Pairs whose mean is a score of its own: see `Comparison`."""
 
     scope: str
     name: str
@@ -120,7 +99,7 @@ def compare_examples(
         [group for group in groups if (group.scope == "xlt") is diagonal]
         for diagonal in (False, True)
     ]
-    differences: list[Difference] = []
+    parts = []
     for metric in METRICS:
         sides = [by_question(side, metric) for side in (first, second)]
         for sample in filter(None, samples):
@@ -129,8 +108,8 @@ def compare_examples(
             before_IP, after_IP = (restricted(value_IP, keep_P) for value_IP in sides)
             tests = _test_ids(after_IP - before_IP, member_PG[keep_P], resamples, seed)
             means = [group_means(value_IP, member_PG[keep_P]) for value_IP in (before_IP, after_IP)]
-            differences += _differences(metric, sample, means[0], means[1], tests)
-    return Comparison("question ids", (ids, ids), tuple(differences), _wilcoxon(differences))
+            parts.append(_rows(metric, sample, means[0], means[1], tests))
+    return _comparison("question ids", (ids, ids), parts)
 
 
 def compare_seeds(first: Sequence[GxltScores], second: Sequence[GxltScores]) -> Comparison:
@@ -142,17 +121,15 @@ def compare_seeds(first: Sequence[GxltScores], second: Sequence[GxltScores]) -> 
         if len(scores) < 2:
             raise DataError(f"the {side} group must have at least 2 seeds, got {len(scores)}")
     groups = check_same_pairs([*first, *second])
-    differences: list[Difference] = []
+    parts = []
     for metric in METRICS:
         one_SG, other_SG = (means_of_seeds(side, groups, metric) for side in (first, second))
         tests = _Tests(*welch(other_SG, one_SG))
-        means = one_SG.mean(axis=0), other_SG.mean(axis=0)
-        differences += _differences(metric, groups, *means, tests)
-    units = len(first), len(second)
-    return Comparison("seeds", units, tuple(differences), _wilcoxon(differences))
+        parts.append(_rows(metric, groups, one_SG.mean(axis=0), other_SG.mean(axis=0), tests))
+    return _comparison("seeds", (len(first), len(second)), parts)
 
 
-def holm(p_values: Sequence[float] | np.ndarray) -> np.ndarray:
+def holm(p_values: Sequence[float] | np.ndarray | pd.Series) -> np.ndarray:
     """p-values after Holm's step-down correction (1979), in their order.
 
     Of true null hypotheses one or more falls below alpha in at most a share alpha of the cases.
@@ -163,6 +140,13 @@ def holm(p_values: Sequence[float] | np.ndarray) -> np.ndarray:
     corrected = np.empty_like(p)
     corrected[order] = np.minimum(stepped, 1)
     return corrected
+
+
+def corrected(rows: pd.DataFrame, family: Sequence[str]) -> pd.DataFrame:
+    """Rows that have `p`, and what it is after correction among those of a family: `p_holm` and
+    `significant`."""
+    p_holm = rows.groupby(list(family))["p"].transform(holm)
+    return rows.assign(p_holm=p_holm, significant=p_holm < ALPHA)
 
 
 def shown_p(p: float) -> str:
@@ -250,27 +234,33 @@ def _p_value(values: np.ndarray) -> float:
     return float(stats.binomtest(changed, changed).pvalue) if changed else 1.0
 
 
-def _differences(
+def _rows(
     metric: str, groups: Sequence[Group], first_G: np.ndarray, second_G: np.ndarray, tests: _Tests
-) -> list[Difference]:
-    corrected = np.empty(len(groups))
-    for scope in {group.scope for group in groups}:
-        family = [row for row, group in enumerate(groups) if group.scope == scope]
-        corrected[family] = holm(tests.p_G[family])
-    columns = (first_G, second_G, *tests, corrected)
-    rows = np.stack(columns, axis=1).tolist()
-    return [
-        Difference(metric, group.scope, group.name, *row)
-        for group, row in zip(groups, rows, strict=True)
-    ]
+) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "metric": metric,
+            "scope": [group.scope for group in groups],
+            "name": [group.name for group in groups],
+            "first": first_G,
+            "second": second_G,
+            "difference": second_G - first_G,
+            "low": tests.low_G,
+            "high": tests.high_G,
+            "p": tests.p_G,
+        }
+    )
 
 
-def _wilcoxon(differences: Sequence[Difference]) -> dict[str, float]:
-    """Over the means of the pairs, for each metric; without any change 1."""
-    p_values = {}
-    for metric in METRICS:
-        pairs = [one for one in differences if (one.scope, one.metric) == ("pair", metric)]
-        changes = np.array([one.difference for one in pairs])
-        changes[np.abs(changes) <= _ROUNDING] = 0
-        p_values[metric] = float(stats.wilcoxon(changes).pvalue) if changes.any() else 1.0
-    return p_values
+def _comparison(
+    unit: Literal["question ids", "seeds"], units: tuple[int, int], parts: Sequence[pd.DataFrame]
+) -> Comparison:
+    rows = corrected(pd.concat(parts, ignore_index=True), ["metric", "scope"])
+    pairs = rows[rows["scope"] == "pair"].groupby("metric", sort=False)["difference"]
+    return Comparison(unit, units, rows, pairs.agg(_wilcoxon).to_dict())
+
+
+def _wilcoxon(differences: pd.Series) -> float:
+    """Without any change 1."""
+    changes = differences.where(differences.abs() > _ROUNDING, 0.0)
+    return float(stats.wilcoxon(changes).pvalue) if changes.any() else 1.0
