@@ -5,9 +5,14 @@ underscore.
 """
 
 import ast
-from collections import defaultdict
+import re
+from collections import Counter, defaultdict
 from collections.abc import Iterator
+from functools import cache
+from itertools import chain
 from pathlib import Path
+
+import pytest
 
 import xmrc
 
@@ -15,9 +20,14 @@ ROOT = Path(xmrc.__file__).parent
 OF_EVERY_COMMAND = {"main"}
 
 
-def public_names(module: Path) -> Iterator[str]:
-    for node in ast.parse(module.read_text(encoding="utf-8")).body:
-        yield from (name for name in defined_by(node) if not name.startswith("_"))
+@cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def public_names(module: Path) -> set[str]:
+    names = chain.from_iterable(map(defined_by, tree_of(module).body))
+    return {name for name in names if not name.startswith("_")} - OF_EVERY_COMMAND
 
 
 def defined_by(node: ast.stmt) -> Iterator[str]:
@@ -29,10 +39,39 @@ def defined_by(node: ast.stmt) -> Iterator[str]:
             yield from (one.id for one in ast.walk(target) if isinstance(one, ast.Name))
 
 
-def test_a_public_name_is_defined_once() -> None:
-    homes: dict[str, list[str]] = defaultdict(list)
+@cache
+def homes() -> dict[str, list[Path]]:
+    """The modules that define each public name."""
+    found = defaultdict(list)
     for module in sorted(ROOT.rglob("*.py")):
-        for name in set(public_names(module)) - OF_EVERY_COMMAND:
-            homes[name].append(module.relative_to(ROOT).as_posix())
-    assert len(homes) > 400
-    assert {name: modules for name, modules in homes.items() if len(modules) > 1} == {}
+        for name in public_names(module):
+            found[name].append(module)
+    return found
+
+
+def test_a_public_name_is_defined_once() -> None:
+    assert len(homes()) > 400
+    several = {name: paths for name, paths in homes().items() if len(paths) > 1}
+    assert several == {}
+
+
+def root_of(module: str) -> str:
+    """What is left of a word without its ending: `trial` of `trials`, `promot` of `promotion`."""
+    return re.sub(r"(?<=...)(?:ation|ion|ing|ers|er|ed|es|s|e)$", "", module)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("trial", "trials"), ("confirm", "confirmed"), ("tune", "tuning"), ("promote", "promotion"),
+     ("objective", "objectives"), ("confirm", "confirmation"), ("reader", "readers")],
+)  # fmt: skip
+def test_which_modules_are_twins(one: str, other: str) -> None:
+    assert root_of(one) == root_of(other)
+
+
+def test_no_folder_has_twins() -> None:
+    for folder in {path.parent for path in ROOT.rglob("*.py")}:
+        modules = {path.stem for path in folder.glob("*.py")}
+        rooms = {path.parent.name for path in folder.glob("*/__init__.py")}
+        roots = Counter(map(root_of, modules | rooms))
+        assert {root: count for root, count in roots.items() if count > 1} == {}, folder
