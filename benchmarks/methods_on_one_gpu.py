@@ -127,7 +127,7 @@ def mine(bench: Bench) -> None:
     data = bench.job({"data.ntl": len(languages)}).data
     windows = data.windows(load_tokenizer(bench.base))
     model = on_device(load_model(bench.base, seed=0), best_device())
-    size = bench.study.settings.objective.candidates.size
+    size = bench.study.settings.objective.section("candidates").size
     store = CandidateStore(Cache(data.cache), CANDIDATES.key(data.size))
     codes = window_codes(windows)
     store.add(codes, size, lambda rows: mine_spans(model, windows.subset(rows), size, "auto"))

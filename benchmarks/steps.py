@@ -106,10 +106,15 @@ def our_steps(
         Objective(objective, windows.windows.pairs),
         TrainingSettings(epochs=100, batch_size=BATCH),
         evaluate_every=100.0,
-        place=Worker(device=best_device()),
+        worker=Worker(device=best_device()),
     )
-    reader.train()
-    return timed(training._train_step, steps)
+
+    def step() -> None:
+        batches, window_count, divided = training.begin_step()
+        training.gradient.run(batches, window_count, divided=divided)
+        training.end_step()
+
+    return timed(step, steps)
 
 
 def plain_steps(reader: PreTrainedModel, windows: Windows, steps: int) -> float:
