@@ -20,7 +20,7 @@ from xmrc.study import Outcome, run_study
 from xmrc.tables import Table, as_terminal
 from xmrc.tracking.server import without_credentials as shown_uri
 
-_SHOWN = ("gxlt_f1", "gxlt_em", "xlt_f1", "xlt_em")  # of the final sets
+_SHOWN = ("gxlt_f1", "gxlt_em", "xlt_f1", "xlt_em")
 
 
 def main() -> None:
@@ -74,13 +74,8 @@ def _tables(outcome: Outcome) -> Iterator[Table]:
 def _print_comparison(outcome: Outcome, console: Console) -> None:
     """Base and champion, side by side, on the selection set."""
     before, after = outcome.start.metrics, outcome.champion.reading.scores.metrics
-    for name in ("gxlt_f1", "xlt_f1"):
-        if name in before:
-            gain = after[name] - before[name]
-            say(
-                console,
-                f"{name}: base {before[name]:.1f}, champion {after[name]:.1f} ({gain:+.1f})",
-            )
+    for name in (one for one in _SHOWN if one.endswith("_f1") and one in before):
+        say(console, f"{name}: {_base_and_champion(before[name], after[name])}")
     trial = outcome.champion.trial.number
     say(
         console,
@@ -99,9 +94,11 @@ def _print_finals(outcome: Outcome, console: Console) -> None:
             console.print(as_terminal(table))
         before, after = (by_reader[name].metrics for name in ("base", "champion"))
         for name in (one for one in _SHOWN if one in before):
-            gain = after[name] - before[name]
-            numbers = f"base {before[name]:.1f}, champion {after[name]:.1f} ({gain:+.1f})"
-            say(console, f"{title}, {name}: {numbers}")
+            say(console, f"{title}, {name}: {_base_and_champion(before[name], after[name])}")
+
+
+def _base_and_champion(base: float, champion: float) -> str:
+    return f"base {base:.1f}, champion {champion:.1f} ({champion - base:+.1f})"
 
 
 def _print_answer(champion: Champion, console: Console) -> None:

@@ -9,8 +9,10 @@ from rich.console import Console
 from xmrc.search import progress
 from xmrc.search.ledger import Ledger
 from xmrc.search.progress import (
+    ROWS,
     LiveTable,
     PlainLines,
+    best_and_running,
     clock,
     headline,
     open_display,
@@ -158,24 +160,15 @@ def test_a_terminal_has_one_table_that_is_redrawn(ledger, monkeypatch):
     assert SHOW_CURSOR in console.file.getvalue()
 
 
-def test_the_table_of_a_long_search_has_the_best_and_all_that_run(ledger, monkeypatch):
+def test_the_table_of_a_long_search_has_the_best_and_all_that_run(ledger):
     for number in range(60):
         ledger.start(f"t{number}", {"data.ntl": 1}, now=0.0)
         ledger.evaluated(f"t{number}", evaluations(float(number)), evaluations=1, now=1.0)
         ledger.end(f"t{number}", "", None, now=1.0)
-    console = a_terminal()
-    display = LiveTable(console, 100, 2)
-    display.update(ledger, ledger.trials["a"])
-    numbers = [
-        int(cells[1])
-        for cells in (line.split("│") for line in written(console).splitlines())
-        if len(cells) > 2 and cells[1].strip().isdigit()
-    ]
-    assert len(numbers) == progress.ROWS
-    assert numbers[0] == 1  # 61.25, then t59 with 59
-    assert numbers[1] == ledger.trials["t59"].number
-    assert numbers[-2:] == [2, 3]
-    display.close()
+    shown = best_and_running(ledger)
+    assert len(shown) == ROWS
+    assert shown[:2] == [ledger.trials["a"], ledger.trials["t59"]]  # 61.25, and 59
+    assert [one.number for one in shown[-2:]] == [2, 3]
 
 
 INTERRUPTED = """

@@ -79,7 +79,7 @@ def draw_final_sets(folder: Path, study: str, finals: FinalScores) -> list[Path]
     return pictures
 
 
-def study_file_section(findings: Findings, out: Path) -> PageSection:
+def _study_file_section(findings: Findings, out: Path) -> PageSection:
     """What was asked for."""
     return PageSection("Study file", folded={"study.yaml": to_yaml(findings.study)})
 
@@ -97,5 +97,5 @@ _SECTIONS: tuple[Callable[[Findings, Path], PageSection], ...] = (
     coefficient_section,
     watched_section,
     ranks_section,
-    study_file_section,
+    _study_file_section,
 )

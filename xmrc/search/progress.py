@@ -73,16 +73,20 @@ class LiveTable:
     def update(self, ledger: Ledger, changed: TrialRecord) -> None:
         """Redraw."""
         head = Text(headline(ledger, self._trials, self._at_once), style="bold")
-        running = [trial for trial in ledger.trials.values() if trial.state == RUNNING]
-        best = [trial for trial in ledger.ranking if trial.state != RUNNING]
-        shown = (best[: max(0, ROWS - len(running))] + running)[:ROWS]
-        table = as_terminal(trials_table(shown, ledger.metric))
+        table = as_terminal(trials_table(best_and_running(ledger), ledger.metric))
         self._live.update(Group(head, table), refresh=True)
 
     def close(self) -> None:
         """Take the table off the terminal."""
         self._live.stop()
         atexit.unregister(self.close)
+
+
+def best_and_running(ledger: Ledger) -> list[TrialRecord]:
+    """What the live table has rows for: all that run, and above them the best that have ended."""
+    running = [trial for trial in ledger.trials.values() if trial.state == RUNNING]
+    best = [trial for trial in ledger.ranking if trial.state != RUNNING]
+    return (best[: max(0, ROWS - len(running))] + running)[:ROWS]
 
 
 def headline(ledger: Ledger, trials: int, at_once: int) -> str:
