@@ -57,6 +57,7 @@ TREES = st.recursive(
         ("=", "="),
         ("{<<: 1}", {"<<": 1}),
         ("{no: off}", {"no": "off"}),
+        ("%YAML 1.1\n--- [no, 010, 1e5, 12:30]", ["no", 10, 1e5, "12:30"]),
     ],
 )
 def test_scalars_are_those_of_yaml_1_2(text, value):

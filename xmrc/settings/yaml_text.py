@@ -36,7 +36,11 @@ _BY_START = {
 
 
 class _Resolver(VersionedResolver):
-    """Reads scalars without quotes by `_SCALARS` alone."""
+    """Reads scalars without quotes by `_SCALARS` alone, whatever version a text asks for."""
+
+    @property
+    def processing_version(self) -> tuple[int, int]:
+        return 1, 2
 
     @property
     def versioned_resolver(self) -> Any:
