@@ -11,9 +11,10 @@ from itertools import combinations
 from statistics import fmean, stdev
 
 import numpy as np
+import pandas as pd
 from scipy import stats
 
-from xmrc.scoring.statistics import ALPHA, LEVEL, holm, welch
+from xmrc.scoring.statistics import LEVEL, corrected, welch
 
 Interval = tuple[float, float]  # low, high; 95 %
 
@@ -29,26 +30,6 @@ class Spread:
     interval: Interval | None
 
 
-@dataclass(frozen=True, slots=True)
-class GroupDifference:
-    """The mean of the group `first` less that of `second`, and the 95 % interval of that.
-
-    p: of Welch's two-sided test; p_holm: after Holm's correction for all differences that were
-    tested together. They and the interval are None where a group is a single seed.
-    """
-
-    first: str
-    second: str
-    difference: float
-    interval: Interval | None = None
-    p: float | None = None
-    p_holm: float | None = None
-
-    @property
-    def significant(self) -> bool:
-        return self.p_holm is not None and self.p_holm < ALPHA
-
-
 def spread(sample: Sequence[float]) -> Spread:
     """What a group of at least one seed says of its setting."""
     if len(sample) == 1:
@@ -60,23 +41,24 @@ def spread(sample: Sequence[float]) -> Spread:
     return Spread(len(sample), fmean(sample), stdev(sample), (low, high))
 
 
-def group_differences(groups: Mapping[str, Sequence[float]]) -> list[GroupDifference]:
-    """Every two groups, by name, in their order."""
-    pairs = list(combinations(groups, 2))
-    tested = [pair for pair in pairs if all(len(groups[name]) > 1 for name in pair)]
-    welched = {pair: _welch(*(groups[name] for name in pair)) for pair in tested}
-    corrected = holm([p for _, p in welched.values()]).tolist()
-    tests = {
-        pair: (interval, p, p_holm)
-        for (pair, (interval, p)), p_holm in zip(welched.items(), corrected, strict=True)
-    }
-    means = {name: fmean(sample) for name, sample in groups.items()}
-    return [
-        GroupDifference(*pair, means[pair[0]] - means[pair[1]], *tests.get(pair, ()))
-        for pair in pairs
+def group_differences(groups: Mapping[str, Sequence[float]]) -> pd.DataFrame:
+    """Every two groups, by name, in their order: a row each.
+
+    difference: the mean of the group `first` less that of `second`, and its 95 % interval from
+    `low` to `high`. p: of Welch's two-sided test. p_holm, significant: after Holm's correction for
+    all that were tested together. Interval and p are NaN where a group is a single seed.
+    """
+    rows = [
+        {"first": one, "second": other, **_difference(groups[one], groups[other])}
+        for one, other in combinations(groups, 2)
     ]
+    frame = pd.DataFrame(rows, columns=["first", "second", "difference", "low", "high", "p"])
+    return corrected(frame, [])
 
 
-def _welch(sample: Sequence[float], other: Sequence[float]) -> tuple[Interval, float]:
+def _difference(sample: Sequence[float], other: Sequence[float]) -> dict[str, float]:
+    difference = {"difference": fmean(sample) - fmean(other)}
+    if min(len(sample), len(other)) == 1:
+        return difference
     low_G, high_G, p_G = welch(np.array(sample)[:, None], np.array(other)[:, None])
-    return (float(low_G[0]), float(high_G[0])), float(p_G[0])
+    return difference | {"low": float(low_G[0]), "high": float(high_G[0]), "p": float(p_G[0])}

@@ -143,9 +143,9 @@ def holm(p_values: Sequence[float] | np.ndarray | pd.Series) -> np.ndarray:
 
 
 def corrected(rows: pd.DataFrame, family: Sequence[str]) -> pd.DataFrame:
-    """Rows that have `p`, and what it is after correction among those of a family: `p_holm` and
-    `significant`."""
-    p_holm = rows.groupby(list(family))["p"].transform(holm)
+    """Rows with their p-values `p` after Holm's correction, `p_holm`, and whether that is below
+    ALPHA, `significant`. Corrected together are those of equal columns `family` that have one."""
+    p_holm = rows.groupby([*family, rows["p"].notna()])["p"].transform(holm)
     return rows.assign(p_holm=p_holm, significant=p_holm < ALPHA)
 
 

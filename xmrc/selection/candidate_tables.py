@@ -5,6 +5,8 @@ They are for the terminal, the page of a study and the files beside its run.
 
 from collections.abc import Sequence
 
+import pandas as pd
+
 from xmrc.scoring.reader_tables import difference_columns
 from xmrc.search.progress import shown_values
 from xmrc.selection.contenders import Candidate, differences, spreads, without_seed
@@ -53,17 +55,13 @@ def candidate_rows(found: Sequence[Candidate], metric: str) -> Table:
 
 def differences_table(found: Sequence[Candidate], metric: str) -> Table:
     """Every two candidates by their means of what the search selects by."""
-    pairs = differences(found)
-    rows = []
-    for one in pairs:
-        low, high = one.interval or (None, None)
-        names = {"trial": int(one.first), "less_trial": int(one.second), "metric": metric}
-        tests = {"low": low, "high": high, "p": one.p, "p_holm": one.p_holm}
-        rows.append({**names, "difference": one.difference, **tests})
+    rows = differences(found)
+    names = {"trial": rows["first"].astype(int), "less_trial": rows["second"].astype(int)}
+    tests = rows[["difference", "low", "high", "p", "p_holm"]]
     return Table(
-        frame_of(rows),
+        pd.DataFrame({**names, "metric": metric, **tests}),
         [Column("trial"), Column("less_trial", "less trial"), *difference_columns("p")],
         f"confirmation: differences of mean {metric}",
         "Welch's t-test over seeds, two-sided; * significant after Holm's correction",
-        strong={"difference": [one.significant for one in pairs]},
+        strong={"difference": list(rows["significant"])},
     )

@@ -9,7 +9,9 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from xmrc.scoring.seeds import GroupDifference, Spread, group_differences, spread
+import pandas as pd
+
+from xmrc.scoring.seeds import Spread, group_differences, spread
 from xmrc.search.ledger import FINISHED, Ledger, TrialRecord, best_evaluation
 from xmrc.search.phases import CONFIRMATION
 from xmrc.settings import Study
@@ -105,7 +107,7 @@ def spreads(one: Candidate, metric: str) -> dict[str, Spread]:
     return {name: spread(one.sample(name, metric)) for name in names if name in measured}
 
 
-def differences(found: Sequence[Candidate]) -> list[GroupDifference]:
+def differences(found: Sequence[Candidate]) -> pd.DataFrame:
     """Every two candidates by what they are chosen by; a candidate's name is its trial's number."""
     return group_differences({str(one.trial.number): one.scores for one in found})
 
