@@ -7,22 +7,26 @@ from xmrc.learning.terms import DistillSettings
 from xmrc.settings import ObjectiveSettings, RunSettings, flat, to_yaml, with_values
 from xmrc.settings.yaml_text import parse_yaml
 
-ON = RunSettings(objective=ObjectiveSettings(distill=DistillSettings()))
+
+@pytest.fixture
+def on() -> RunSettings:
+    """Settings that distil; made when they are needed, as plugins add sections to the objective."""
+    return RunSettings(objective=ObjectiveSettings(distill=DistillSettings()))
 
 
-def test_values_make_new_settings():
+def test_values_make_new_settings(on):
     changed = with_values(
-        ON, {"data.ntl": 2, "objective.distill.coefficient": 0, "data.languages": ["en"]}
+        on, {"data.ntl": 2, "objective.distill.coefficient": 0, "data.languages": ["en"]}
     )
     assert changed.data.ntl == 2
     assert changed.objective.distill.coefficient == 0.0
     assert changed.data.languages == ("en",)
-    assert changed.training == ON.training
-    assert ON.data.ntl == 5
+    assert changed.training == on.training
+    assert on.data.ntl == 5
 
 
-def test_a_part_is_turned_on_and_off():
-    off = with_values(ON, {"objective.distill": None})
+def test_a_part_is_turned_on_and_off(on):
+    off = with_values(on, {"objective.distill": None})
     assert off.objective.distill is None
     on = with_values(off, {"objective.distill": {}, "objective.distill.k": 3})
     assert on.objective.distill == DistillSettings(k=3)
@@ -45,15 +49,15 @@ def test_a_part_is_turned_on_and_off():
         ),
     ],
 )
-def test_an_error_names_the_setting(values, error):
+def test_an_error_names_the_setting(on, values, error):
     with pytest.raises(SettingsError) as caught:
-        with_values(ON, values)
+        with_values(on, values)
     assert str(caught.value).startswith(error)
     assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
 
 
-def test_flat_is_one_scalar_for_each_key():
-    rows = flat(ON)
+def test_flat_is_one_scalar_for_each_key(on):
+    rows = flat(on)
     assert rows["data.languages"] == "[en, es, de, ar, vi, hi, zh]"
     assert rows["objective.distill.temperature"] == 2.0
     assert rows["encoder_config"] is None
@@ -61,16 +65,16 @@ def test_flat_is_one_scalar_for_each_key():
     assert all(value is None or isinstance(value, str | int | float) for value in rows.values())
     assert (
         with_values(
-            ON,
+            on,
             {
                 key: parse_yaml(value) if key.endswith("languages") else value
                 for key, value in rows.items()
             },
         )
-        == ON
+        == on
     )
 
 
-def test_settings_are_written_whole_and_read_back(tmp_path):
-    settings = with_values(ON, {"data.root": str(tmp_path), "training.dropout": 0.1})
+def test_settings_are_written_whole_and_read_back(on, tmp_path):
+    settings = with_values(on, {"data.root": str(tmp_path), "training.dropout": 0.1})
     assert RunSettings.model_validate(parse_yaml(to_yaml(settings))) == settings
