@@ -15,7 +15,7 @@ from xmrc.pages.findings import Findings
 from xmrc.pages.heatmaps import gxlt_difference_heatmap, gxlt_heatmap
 from xmrc.pages.section import PageSection
 from xmrc.scoring.gxlt import summarise
-from xmrc.scoring.predictions import PAIR
+from xmrc.scoring.predictions import QUESTION
 from xmrc.scoring.score_tables import RANKS, diagnose, in_words, rank_histogram, rank_shares
 from xmrc.search.folder import CHAMPION
 from xmrc.search.ledger import FAILED, STOPPED, TrialRecord, best_evaluation
@@ -245,7 +245,7 @@ def _metrics_table(sides: Mapping[str, Mapping[str, float]], caption: str) -> Ta
 def _ranks_table(name: str, scored: pd.DataFrame) -> Table:
     """How many first right answers stand at each rank, by question language."""
     counts = rank_histogram(scored).rename(columns=str)
-    every = scored[PAIR[0]].value_counts()[counts.index]
+    every = scored[QUESTION].value_counts()[counts.index]
     frame = counts.assign(none=every - counts.sum(axis=1))
     frame.insert(0, "all", every)
     frame = frame.rename_axis("questions in", columns=None).reset_index()

@@ -15,8 +15,8 @@ from xmrc.pages.charts import Axis, Curve, Panel, draw_curves
 from xmrc.pages.findings import Findings
 from xmrc.pages.heatmaps import Heatmap, draw_heatmaps
 from xmrc.pages.section import PageSection
-from xmrc.scoring.gxlt import languages_of
-from xmrc.scoring.predictions import PAIR
+from xmrc.scoring.gxlt import pair_matrix
+from xmrc.scoring.predictions import CONTEXT, PAIR, QUESTION
 from xmrc.search.ledger import TrialRecord
 from xmrc.search.observed import C_KL, WATCHED, read_table
 from xmrc.tables import Column, Table
@@ -144,10 +144,8 @@ def _curves(ranking: Sequence[TrialRecord], name: str) -> list[Curve]:
 
 
 def _by_pair(rows: pd.DataFrame) -> Heatmap:
-    questions, contexts = languages_of(rows[PAIR].itertuples(index=False, name=None))
-    cells = rows.pivot(index=PAIR[0], columns=PAIR[1], values="c_kl")
-    frame = cells.reindex(index=questions, columns=contexts)
-    return Heatmap(f"epoch {rows['epoch'].iloc[0]:.3g}", frame, "question in", "context in")
+    title = f"epoch {rows['epoch'].iloc[0]:.3g}"
+    return Heatmap(title, pair_matrix(rows, "c_kl"), "question in", "context in")
 
 
 def _answers_table(id: str, rows: pd.DataFrame) -> Table:
@@ -164,7 +162,7 @@ def _answers_table(id: str, rows: pd.DataFrame) -> Table:
     ]
     return Table(
         pairs.merge(cells.reindex(columns=every), "left", PAIR),
-        [Column(PAIR[0], "question in"), Column(PAIR[1], "context in"), *columns],
+        [Column(QUESTION, "question in"), Column(CONTEXT, "context in"), *columns],
         caption=f"Question {id} at epoch {last['epoch'].iloc[0]:.3g}: answers and their "
         "probabilities; ✓ is right.",
     )

@@ -25,7 +25,7 @@ import pyarrow.parquet as pq
 from xmrc.errors import DataError
 from xmrc.files import replacing, write_csv
 from xmrc.scoring.gxlt import GxltScores, language_means
-from xmrc.scoring.predictions import COLUMNS, PAIR, Prediction
+from xmrc.scoring.predictions import COLUMNS, CONTEXT, PAIR, QUESTION, Prediction
 from xmrc.scoring.score_tables import length_rows, pair_rows, rank_rows, window_rows
 from xmrc.scoring.spans import AnswerSpan
 
@@ -42,7 +42,7 @@ _SCHEMA = pa.schema(
 
 def write_scores(path: Path, scores: GxltScores) -> None:
     """`metrics` by name and `pairs` by "question-context" with f1, em and n, as JSON; 0 to 100."""
-    names = scores.pairs[PAIR[0]] + "-" + scores.pairs[PAIR[1]]
+    names = scores.pairs[QUESTION] + "-" + scores.pairs[CONTEXT]
     pairs = scores.pairs.set_index(names)[["f1", "em", "n"]].to_dict("index")
     with replacing(path) as partial, _text(partial) as file:
         json.dump({"metrics": dict(scores.metrics), "pairs": pairs}, file, indent=2)

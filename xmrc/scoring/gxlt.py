@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from xmrc.data.examples import Example
-from xmrc.scoring.predictions import PAIR, SCORES, Prediction, score_examples
+from xmrc.scoring.predictions import CONTEXT, PAIR, QUESTION, SCORES, Prediction, score_examples
 
 TOP_K = (1, 3, 5, 10)  # of Chen et al. 2022, table 2
 
@@ -32,10 +32,8 @@ class GxltScores:
     metrics: Mapping[str, float]
 
     def matrix(self, score: str) -> pd.DataFrame:
-        """Question languages down, context languages across; NaN where there is no pair."""
-        questions, contexts = languages_of(self.pairs[PAIR].itertuples(index=False, name=None))
-        cells = self.pairs.pivot(index=PAIR[0], columns=PAIR[1], values=score)
-        return cells.reindex(index=list(questions), columns=list(contexts))
+        """The table of one of `SCORES`."""
+        return pair_matrix(self.pairs, score)
 
 
 def score(examples: Sequence[Example], predictions: Iterable[Prediction]) -> GxltScores:
@@ -46,7 +44,7 @@ def score(examples: Sequence[Example], predictions: Iterable[Prediction]) -> Gxl
 def summarise(scored: pd.DataFrame) -> GxltScores:
     """Pair means, and the means of those. No result depends on the order of the examples."""
     pairs = mean_scores(scored, PAIR)
-    same = pairs[PAIR[0]] == pairs[PAIR[1]]
+    same = pairs[QUESTION] == pairs[CONTEXT]
     parts = {
         "gxlt": (pairs, SCORES),
         "gxlt_cross": (pairs[~same], _MLQA),
@@ -77,7 +75,7 @@ def within(scored: pd.DataFrame, k: float) -> pd.Series:
 
 def language_means(pairs: pd.DataFrame) -> pd.DataFrame:
     """Macro scores of each language, first as that of the question and then of the context."""
-    sides = {"question": PAIR[0], "context": PAIR[1]}
+    sides = {"question": QUESTION, "context": CONTEXT}
     return pd.concat(
         {
             side: pairs.groupby(column, sort=False).agg(
@@ -95,12 +93,24 @@ def language_metrics(pairs: pd.DataFrame) -> dict[tuple[str, str], float]:
     A language is that of the contexts in gxlt_*, and of both texts in xlt_* and topk_em_*; these
     are there only where `pairs` has top_*.
     """
-    contexts = pairs.groupby(PAIR[1], sort=False)[SCORES].agg(_mean).add_prefix("gxlt_")
-    same = pairs[pairs[PAIR[0]] == pairs[PAIR[1]]].set_index(PAIR[1])
+    contexts = pairs.groupby(CONTEXT, sort=False)[SCORES].agg(_mean).add_prefix("gxlt_")
+    same = pairs[pairs[QUESTION] == pairs[CONTEXT]].set_index(CONTEXT)
     top = same[[f"top_{k}" for k in TOP_K if f"top_{k}" in same]]
     top.columns = top.columns.str.replace("top_", "topk_em_")
     found = contexts.join([same[SCORES].add_prefix("xlt_"), top])
     return found.unstack().dropna().to_dict()
+
+
+def pair_matrix(pairs: pd.DataFrame, value: str) -> pd.DataFrame:
+    """A column of language pairs as a table: question languages down, context languages across.
+
+    NaN where there is no pair.
+    """
+    questions, contexts = (list(pairs[side].drop_duplicates()) for side in PAIR)
+    # Columns in the order of the rows, so that the diagonal is one.
+    across = dict.fromkeys([*(one for one in questions if one in contexts), *contexts])
+    cells = pairs.pivot(index=QUESTION, columns=CONTEXT, values=value)
+    return cells.reindex(index=questions, columns=list(across))
 
 
 def with_means(matrix: pd.DataFrame) -> pd.DataFrame:
@@ -108,14 +118,6 @@ def with_means(matrix: pd.DataFrame) -> pd.DataFrame:
     table = matrix.assign(mean=matrix.apply(_mean_of_cells, axis=1))
     table.loc["mean"] = [*matrix.apply(_mean_of_cells), _mean_of_cells(matrix.stack())]
     return table
-
-
-def languages_of(pairs: Iterable[tuple[str, str]]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Question and context languages of some pairs: the rows and columns of their table."""
-    questions, contexts = (tuple(dict.fromkeys(side)) for side in zip(*pairs, strict=True))
-    # Columns in the order of the rows, so that the diagonal is one.
-    shared = [language for language in questions if language in contexts]
-    return questions, tuple(dict.fromkeys([*shared, *contexts]))
 
 
 def _mean_of_cells(cells: pd.Series) -> float:

@@ -11,7 +11,8 @@ from xmrc.errors import DataError
 from xmrc.scoring.metrics import exact_match, f1, normalise, squad_em, squad_f1
 from xmrc.scoring.spans import AnswerSpan
 
-PAIR = ["question_language", "context_language"]
+QUESTION, CONTEXT = "question_language", "context_language"
+PAIR = [QUESTION, CONTEXT]
 KEY = ["id", *PAIR]  # an id is that of a question in all its language pairs
 SCORES = ["f1", "em", "squad_f1", "squad_em"]
 COLUMNS = {  # of scored examples, with their types; text is `object`, which holds every string

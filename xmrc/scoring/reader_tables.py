@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from xmrc.scoring.gxlt import GxltScores, with_means
+from xmrc.scoring.gxlt import GxltScores, pair_matrix, with_means
 from xmrc.scoring.predictions import PAIR
 from xmrc.scoring.statistics import Comparison, corrected, shown_p
 from xmrc.tables import Column, Table
@@ -77,9 +77,7 @@ def pair_table(comparison: Comparison, metric: str, first: str, second: str) -> 
         comparison.of(side, metric)["name"].tolist() for side in ("question", "context")
     )
     points, significant = (
-        pairs.pivot(index=PAIR[0], columns=PAIR[1], values=column).reindex(
-            index=questions, columns=contexts
-        )
+        pair_matrix(pairs, column).loc[questions, contexts]
         for column in ("difference", "significant")
     )
     return Table(

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from xmrc.scoring.gxlt import TOP_K, mean_scores, within
-from xmrc.scoring.predictions import PAIR
+from xmrc.scoring.predictions import CONTEXT, PAIR, QUESTION
 
 RANKS = 10  # of Carrino et al. 2023, table 1
 
@@ -47,9 +47,9 @@ def rank_histogram(scored: pd.DataFrame) -> pd.DataFrame:
 
     Carrino et al. 2023 (arXiv 2309.17134), table 1; right is EM-right, ranks are of distinct texts.
     """
-    counts = scored.groupby([PAIR[0], "right_rank"], sort=False).size().unstack(fill_value=0)
+    counts = scored.groupby([QUESTION, "right_rank"], sort=False).size().unstack(fill_value=0)
     return counts.reindex(
-        index=scored[PAIR[0]].drop_duplicates(), columns=range(1, RANKS + 1), fill_value=0
+        index=scored[QUESTION].drop_duplicates(), columns=range(1, RANKS + 1), fill_value=0
     )
 
 
@@ -77,9 +77,9 @@ def window_rows(scored: pd.DataFrame) -> pd.DataFrame:
 
 def _by_context(scored: pd.DataFrame, column: str) -> pd.DataFrame:
     """Languages as they come, and within each the groups of `column` from the least up."""
-    parts = [part for _, part in scored.groupby(PAIR[1], sort=False)]
+    parts = [part for _, part in scored.groupby(CONTEXT, sort=False)]
     ordered = pd.concat([part.sort_values(column, kind="stable") for part in parts])
-    return mean_scores(ordered, [PAIR[1], column])
+    return mean_scores(ordered, [CONTEXT, column])
 
 
 def diagnose(scored: pd.DataFrame) -> pd.DataFrame:
