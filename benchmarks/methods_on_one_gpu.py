@@ -28,7 +28,7 @@ from xmrc.data.features import WindowSize
 from xmrc.data.scored_set import ScoredSet
 from xmrc.data.store import load_examples
 from xmrc.learning.candidates import CandidateSource, CandidateStore, mine_spans, window_codes
-from xmrc.learning.job import MODEL, TrainingJob, train_reader
+from xmrc.learning.job import MODEL, TrainingJob, open_training
 from xmrc.learning.model import best_device, load_model, load_tokenizer, on_device
 from xmrc.learning.reader import ReadingJob, predictions_from, read_share
 from xmrc.learning.step import Worker
@@ -50,7 +50,7 @@ class Alone:
     metrics: dict[str, Any] | None = None
 
     @property
-    def place(self) -> Worker:
+    def worker(self) -> Worker:
         return Worker(device=best_device())
 
     def wrap(self, model: nn.Module) -> nn.Module:
@@ -116,9 +116,9 @@ def parse() -> argparse.Namespace:
 
 
 def train_base(bench: Bench) -> None:
-    train_reader(
-        base_job(bench.study.settings, bench.prepared, threads=4), Alone(bench.out / "base")
-    )
+    job = base_job(bench.study.settings, bench.prepared, threads=4)
+    train = open_training(job, Alone(bench.out / "base"))
+    train()
 
 
 def mine(bench: Bench) -> None:
@@ -157,7 +157,8 @@ def trained(bench: Bench, values: Mapping[str, Any]) -> dict[str, Any]:
     began = time.time()
     folder = bench.out / "trials" / str(time.time_ns())
     alone = Alone(folder)
-    train_reader(bench.job(values), alone)
+    train = open_training(bench.job(values), alone)
+    train()
     spent = time.time() - began
     assert alone.metrics is not None
     last = {key: value for key, value in alone.metrics.items() if isinstance(value, int | float)}

@@ -17,7 +17,7 @@ from torch.nn.parallel import DistributedDataParallel
 from xmrc.data.cache import Cache
 from xmrc.data.examples import Answer, Example
 from xmrc.data.store import store_examples
-from xmrc.learning.job import TrainingJob, train_reader
+from xmrc.learning.job import TrainingJob, open_training
 from xmrc.learning.step import Worker
 from xmrc.learning.terms import DistillSettings
 from xmrc.settings import (
@@ -107,7 +107,7 @@ class Recorder:
 
     folder: Path
     resume_from: Path | None = None
-    place: Worker = field(default_factory=Worker)
+    worker: Worker = field(default_factory=Worker)
     wrap: Callable[[nn.Module], nn.Module] = lambda model: model
     reports: list[dict[str, Any]] = field(default_factory=list)
     checkpoints: list[Path | None] = field(default_factory=list)
@@ -127,14 +127,15 @@ class Recorder:
         self.checkpoints.append(kept)
 
 
-def run_job_on_worker(folder: Path, place: Worker) -> Recorder:
+def run_job_on_worker(folder: Path, worker: Worker) -> Recorder:
     """One worker's part of the job, in float32, from start to end."""
-    kept = folder / f"worker-{place.rank}"
+    kept = folder / f"worker-{worker.rank}"
     kept.mkdir()
-    return run_job(quiet_job(folder), Recorder(kept, place=place, wrap=DistributedDataParallel))
+    return run_job(quiet_job(folder), Recorder(kept, worker=worker, wrap=DistributedDataParallel))
 
 
 def run_job(job: TrainingJob, recorder: Recorder) -> Recorder:
     """The job from where the recorder says to its end."""
-    train_reader(job, recorder)
+    train = open_training(job, recorder)
+    train()
     return recorder

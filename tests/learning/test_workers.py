@@ -162,7 +162,7 @@ def test_other_noise_on_each_worker(folder: Path) -> None:
 
     once = replace(setting("ce"), evaluate_every=float(TRAINING.epochs))
     for rank in (0, 1):
-        tiny_training(folder, once, place=Worker(rank, 2)).fit(validate, [].append)
+        tiny_training(folder, once, worker=Worker(rank, 2)).fit(validate, [].append)
     assert draws[0] != draws[1]
 
 

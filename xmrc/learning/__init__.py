@@ -20,7 +20,7 @@ _HOMES = {
     "save_checkpoint": "xmrc.learning.model",
     "scratch_encoder": "xmrc.learning.scratch",
     "train_on_workers": "xmrc.learning.worker",
-    "train_reader": "xmrc.learning.job",
+    "open_training": "xmrc.learning.job",
 }
 __all__ = [*_HOMES]
 __getattr__, __dir__ = lazy_names(__name__, _HOMES)

@@ -8,8 +8,9 @@ is whole.
 
 import contextlib
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -79,7 +80,7 @@ class _TrainingContext(Protocol):
     """Who runs the training: Ray Train, the process of a trial, or a test."""
 
     @property
-    def place(self) -> Worker:
+    def worker(self) -> Worker:
         """This worker among the workers."""
 
     def wrap(self, model: nn.Module) -> nn.Module:
@@ -92,14 +93,17 @@ class _TrainingContext(Protocol):
         """Hand on the metrics of one evaluation; rank 0 adds a folder to keep."""
 
 
-def train_reader(job: TrainingJob, context: _TrainingContext) -> None:
-    """Build, restore, fit, report: the one training function."""
+def open_training(job: TrainingJob, context: _TrainingContext) -> Callable[[], None]:
+    """Build a training, put it where its last report left it, and give what runs it to its end.
+
+    What it reports on the way goes to the context.
+    """
     torch.set_num_threads(job.threads)
     data, settings = job.data, job.settings.training
     tokenizer = load_tokenizer(job.start)
     model = load_model(job.start, seed=settings.seed, dropout=settings.dropout)
     check_positions(model.config, job.start, data.size.max_length)
-    on_device(model, context.place.device)
+    on_device(model, context.worker.device)
     sampled = data.windows(tokenizer)
     windows = _with_candidates(job, sampled)
     training = Training(
@@ -109,15 +113,14 @@ def train_reader(job: TrainingJob, context: _TrainingContext) -> None:
         Objective(job.settings.objective, sampled.pairs),
         settings,
         evaluate_every=job.evaluate_every,
-        worker=context.place,
+        worker=context.worker,
     )
     footprint = Footprint.read(Path(job.start)) | Footprint.of(sampled.examples)
     history = _restore(training, context)
     evaluations = len(training.evaluation_steps)
     if training.step == training.steps:  # finished, but nobody was left to hear it
-        context.report(history.report(evaluations, job.metric), None)
-        return
-    validation = _validation_of(job, tokenizer, context.place)
+        return partial(context.report, history.report(evaluations, job.metric), None)
+    validation = _validation_of(job, tokenizer, context.worker)
     of_z = windows.metrics if isinstance(windows, CandidateWindows) else {}
 
     def validate(reader: nn.Module) -> dict[str, float]:
@@ -126,7 +129,7 @@ def train_reader(job: TrainingJob, context: _TrainingContext) -> None:
     def report(evaluation: Evaluation) -> None:
         history.add(evaluation, validation.observations(model))
         metrics = history.report(evaluations, job.metric)
-        if context.place.rank > 0:
+        if context.worker.rank > 0:
             context.report(metrics, None)
             return
         with tempfile.TemporaryDirectory() as folder:
@@ -135,7 +138,7 @@ def train_reader(job: TrainingJob, context: _TrainingContext) -> None:
             seal(Path(folder))
             context.report(metrics, Path(folder))
 
-    training.fit(validate, report)
+    return partial(training.fit, validate, report)
 
 
 def _with_candidates(job: TrainingJob, windows: Windows) -> Windows | CandidateWindows:

@@ -22,7 +22,7 @@ from ray.train.v2.api.config import (
 from ray.train.v2.torch.torch_trainer import TorchTrainer
 from torch import nn
 
-from xmrc.learning.job import TrainingJob, train_reader
+from xmrc.learning.job import TrainingJob, open_training
 from xmrc.learning.step import Worker
 
 
@@ -44,7 +44,7 @@ class _RayTrainContext:
     """A worker's view of Ray Train."""
 
     @property
-    def place(self) -> Worker:
+    def worker(self) -> Worker:
         """This worker among the workers of its group."""
         context = ray.train.get_context()
         device = ray.train.torch.get_device()
@@ -105,4 +105,5 @@ def train_on_workers(
 
 
 def _work(config: dict[str, TrainingJob]) -> None:
-    train_reader(config["job"], _RayTrainContext())
+    train = open_training(config["job"], _RayTrainContext())
+    train()

@@ -24,7 +24,7 @@ from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
 from ray.tune.search.optuna import OptunaSearch
 from torch import nn
 
-from xmrc.learning.job import TrainingJob, train_reader
+from xmrc.learning.job import TrainingJob, open_training
 from xmrc.learning.step import Worker
 from xmrc.learning.worker import WorkerResources, train_on_workers
 from xmrc.search.checkpoints import TrialFiles
@@ -138,7 +138,8 @@ def _trainable(
     def trainable(config: dict[str, Any]) -> None:
         job, trial = job_of(config), tune.get_context().get_trial_id()
         if resources.workers == 1:
-            train_reader(job, _TuneContext(files, trial))
+            train = open_training(job, _TuneContext(files, trial))
+            train()
             return
         train_on_workers(
             job,
@@ -160,7 +161,7 @@ class _TuneContext:
     trial: str
 
     @property
-    def place(self) -> Worker:
+    def worker(self) -> Worker:
         """Alone, on the GPU that the trial was given, if any."""
         return Worker(device=torch.device("cuda" if torch.cuda.is_available() else "cpu"))
 
