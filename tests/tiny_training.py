@@ -165,10 +165,16 @@ def row_of(evaluation: Evaluation) -> dict[str, float]:
     return {**where, **evaluation.metrics, **by_pair}
 
 
+def learned_by_terms(training: Training) -> dict[str, nn.Parameter]:
+    """What the objective learns itself: `span.theta_T`."""
+    terms = training.objective.terms.items()
+    return {f"{name}.{key}": one for name, term in terms for key, one in term.named_parameters()}
+
+
 def outcome_of(training: Training, evaluations: Sequence[Evaluation]) -> Outcome:
     """A finished training, without what went with it."""
     named = dict(training.model.named_parameters())
-    named |= dict(training.objective.named_parameters("objective"))
+    named |= learned_by_terms(training)
     return Outcome(
         history=[row_of(each) for each in evaluations],
         weights={name: weight.detach().clone() for name, weight in named.items()},

@@ -163,7 +163,7 @@ def test_cloze_hides_the_answer_and_knows_its_place() -> None:
     for language in ("en", "zh", "ar"):
         for _ in range(30):
             story = draw_story(random, "train")
-            cloze = demo_tasks._cloze(story, language, random)
+            cloze = demo_tasks.cloze_of_story(story, language, random)
             gap, context = cloze.texts
             sentence = context[slice(*cloze.sentence)]
             assert gap.count("[MASK]") == 1
@@ -192,7 +192,7 @@ def test_words_are_masked_whole_and_only_they_are_labelled() -> None:
     pairs = StoryPairs(
         [("Ramona Novak lives in Rome.", "Ramona Novak wohnt in Rom.")] * 50, tokenizer
     )
-    ids_BL, labels_BL = demo_tasks._mask_words(pairs, tokenizer, Random(0))
+    ids_BL, labels_BL = demo_tasks.mask_words(pairs, tokenizer, Random(0))
     labelled_BL = labels_BL != IGNORED
     assert (labels_BL[labelled_BL] == pairs.ids_BL[labelled_BL]).all()
     assert (ids_BL[~labelled_BL] == pairs.ids_BL[~labelled_BL]).all()

@@ -10,7 +10,7 @@ from scipy.stats import ttest_ind
 
 from xmrc.errors import SettingsError
 from xmrc.search.ledger import FAILED, FINISHED, STOPPED, Ledger, TrialRecord
-from xmrc.search.mining import _largest_ntl
+from xmrc.search.mining import largest_ntl
 from xmrc.selection.candidate_tables import (
     candidate_rows,
     candidates_table,
@@ -186,8 +186,8 @@ def test_only_the_median_keeps_its_checkpoint(load: Load, tmp_path: Path) -> Non
 
 def test_candidates_are_mined_for_all_pairs_where_seeds_differ(load: Load) -> None:
     one, several = load("settings.data.ntl=2"), load("settings.data.ntl=2", "search.confirm={}")
-    assert _largest_ntl(one, one.settings) == 2
-    assert _largest_ntl(several, several.settings) == len(several.settings.data.languages)
+    assert largest_ntl(one, one.settings) == 2
+    assert largest_ntl(several, several.settings) == len(several.settings.data.languages)
 
 
 @pytest.mark.parametrize("confirm", ["{top: 0}", "{seeds: 0}", "{tops: 3}", "3"])

@@ -67,7 +67,7 @@ def mining_data(study: Study, prepared: StudyData) -> Iterator[TrainingData]:
             settings = with_values(study.settings, dict(zip(WINDOW_KEYS, values, strict=True)))
         except SettingsError:  # a combination that no trial can have either
             continue
-        yield prepared.training(with_values(settings, {"data.ntl": _largest_ntl(study, settings)}))
+        yield prepared.training(with_values(settings, {"data.ntl": largest_ntl(study, settings)}))
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ def _mine(run: Run, store: CandidateStore, mining: _Mining, windows: Windows) ->
     run.say(f"candidates: {spent}; the gold is among those of {golds:.0%} of the questions")
 
 
-def _largest_ntl(study: Study, settings: RunSettings) -> int:
+def largest_ntl(study: Study, settings: RunSettings) -> int:
     """A smaller ntl draws a subset, another seed others: where there are several, all pairs."""
     largest = max(ntl_values(study))
     seeds = "training.seed" in study.space or study.search.confirm is not None

@@ -14,6 +14,7 @@ from tiny_jobs import Recorder, run_job, tiny_job
 from tiny_training import (
     JOINT,
     Setting,
+    learned_by_terms,
     make_folder,
     no_metrics,
     run_alone,
@@ -41,7 +42,7 @@ from xmrc.learning.terms import Objective, Student
 from xmrc.learning.terms.contrast import info_nce, span_means
 from xmrc.settings import TrainingSettings
 
-THETA = "objective._trained.span.theta_T"  # what HL learns itself
+THETA = "span.theta_T"  # what HL learns itself
 ONE_STEP = TrainingSettings(epochs=1, batch_size=9, learning_rate=2e-2, clip=None)
 NO_SKD = JOINT.model_copy(update={"distill": None})
 ARCHITECTURES = sorted(KINDS)
@@ -204,7 +205,7 @@ def test_a_joint_run_that_was_stopped_and_resumed_is_the_same_run(
     ]
     for name, weight in resumed.model.named_parameters():
         assert torch.equal(weight, whole.weights[name]), name
-    theta = dict(resumed.objective.named_parameters("objective"))[THETA]
+    theta = learned_by_terms(resumed)[THETA]
     assert torch.equal(theta, whole.weights[THETA])
 
 

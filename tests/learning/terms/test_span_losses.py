@@ -22,11 +22,17 @@ from span_batches import (
     with_candidates,
     with_gradient,
 )
-from torch import Tensor
+from torch import Tensor, nn
 
 from xmrc.data.features import Batch
 from xmrc.learning.model import MASKED, SpanLogits
-from xmrc.learning.terms import CandidateSettings, DistillSettings, HardLearning, SpanLoss
+from xmrc.learning.terms import (
+    AnswerSet,
+    CandidateSettings,
+    DistillSettings,
+    HardLearning,
+    SpanLoss,
+)
 from xmrc.learning.terms.span_loss import answer_set, span_log_probabilities
 from xmrc.settings import ObjectiveSettings
 from xmrc.settings.objective import span_losses
@@ -143,6 +149,17 @@ def test_no_span_loss_teaches_nothing_but_reaches_the_logits() -> None:
 # The contract
 
 
+class Called(nn.Module):
+    """A loss as a function of what it has learned, too."""
+
+    def __init__(self, loss: SpanLoss) -> None:
+        super().__init__()
+        self.loss = loss
+
+    def forward(self, log_prob_BZ: Tensor, answers: AnswerSet) -> Tensor:
+        return self.loss.losses(log_prob_BZ, answers)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_loss_is_one_finite_number_a_window(name: str) -> None:
     batch = with_candidates(random_batch(1), 1, SIZE)
@@ -160,17 +177,17 @@ def test_its_gradient_is_that_of_finite_differences(name: str, kind: str) -> Non
     batch = with_candidates(random_batch(2), 2, SIZE)
     tokens_BL = batch.attention_mask_BL == 1
     loss = span_loss(name, kind)
-    learned = dict(loss.named_parameters())
+    learned, called = dict(loss.named_parameters()), Called(loss)
 
     def total(start_BL: Tensor, end_BL: Tensor, *parameters: Tensor) -> Tensor:
         masked = SpanLogits(
             start_BL.masked_fill(~tokens_BL, MASKED), end_BL.masked_fill(~tokens_BL, MASKED)
         )
         answers = answer_set(batch, SIZE)
-        for parameter, own in zip(parameters, learned, strict=True):
-            delattr(loss, own) if own in loss._parameters else None
-            setattr(loss, own, parameter)
-        return loss.losses(span_log_probabilities(masked, answers), answers)
+        trained = {f"loss.{n}": one for n, one in zip(learned, parameters, strict=True)}
+        log_prob_BZ = span_log_probabilities(masked, answers)
+        losses_B: Tensor = torch.func.functional_call(called, trained, (log_prob_BZ, answers))
+        return losses_B
 
     free = [each.clamp(min=-10).requires_grad_() for each in random_logits(batch, 2)]
     own = [parameter.detach().clone().requires_grad_() for parameter in learned.values()]

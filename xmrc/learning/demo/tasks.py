@@ -97,7 +97,7 @@ def translation_loss(
             (tell([_rephrased(fact, random) for fact in facts], first), tell(story.facts, second))
         )
     pairs = StoryPairs(texts, tokenizer)
-    ids_BL, labels_BL = _mask_words(pairs, tokenizer, random)
+    ids_BL, labels_BL = mask_words(pairs, tokenizer, random)
     hidden_BLH = model.bert(**pairs.inputs(ids_BL)).last_hidden_state
     masked_BL = labels_BL != IGNORED
     return F.cross_entropy(model.cls(hidden_BLH[masked_BL]), labels_BL[masked_BL])
@@ -116,7 +116,7 @@ def cloze_loss(
 
     `foreign` is the share of pairs in any of the languages; the others are in English.
     """
-    clozes = [_cloze(story, _language(random, foreign), random) for story in stories]
+    clozes = [cloze_of_story(story, _language(random, foreign), random) for story in stories]
     pairs = StoryPairs([cloze.texts for cloze in clozes], tokenizer)
     hidden = model.bert(**pairs.inputs(), output_hidden_states=True).hidden_states
     answer_BL = pairs.tokens_within([cloze.answer for cloze in clozes])
@@ -131,7 +131,7 @@ def cloze_loss(
     )
 
 
-def _mask_words(
+def mask_words(
     pairs: StoryPairs, tokenizer: PreTrainedTokenizerFast, random: Random
 ) -> tuple[Tensor, Tensor]:
     """Tokens with some whole words hidden, and the labels of those: both (B, L)."""
@@ -176,7 +176,7 @@ def _language(random: Random, foreign: float) -> str:
     return random.choice(DEMO_LANGUAGES) if random.random() < foreign else "en"
 
 
-def _cloze(story: Story, language: str, random: Random) -> _Cloze:
+def cloze_of_story(story: Story, language: str, random: Random) -> _Cloze:
     """The fact asked for, in either phrasing, with [MASK] for its answer, before the story."""
     gap = statement(_rephrased(story.facts[story.asked], random), language)
     question = f"{gap.text[: gap.start]}[MASK]{gap.text[gap.start + len(gap.answer) :]}"
