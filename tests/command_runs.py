@@ -18,6 +18,7 @@ from mlflow.entities import Run
 from ray_here import clean_environment
 
 import xmrc
+from xmrc.files import read_document
 
 REPOSITORY = Path(xmrc.__file__).parents[1]
 PATIENCE = 900  # seconds, for machines that do other things too; nothing here takes as long
@@ -119,7 +120,7 @@ class Storage:
     def trials(self, study: str) -> list[dict[str, Any]]:
         """The ledger, empty before it begins."""
         found = list(self.root.glob(f"{study}/*/trials.json"))
-        return json.loads(max(found).read_text()) if found else []
+        return read_document(max(found)) if found else []
 
     def scores(self, study: str, reader: str) -> dict[str, Any]:
         """metrics and pairs of `start` or `champion`."""

@@ -4,6 +4,7 @@ import json
 
 from gxlt_scores import scored_row
 
+from xmrc.files import write_document
 from xmrc.scoring.evaluation_files import write_tables
 from xmrc.scoring.predictions import scored_frame
 
@@ -122,11 +123,11 @@ def study_folder(
     folder = root / "small" / "2026-01-02-030405"
     folder.mkdir(parents=True)
     (folder / "study.yaml").write_text(study)
-    (folder / "trials.json").write_text(json.dumps(trials))
+    write_document(folder / "trials.json", trials)
     if confirm:
-        (folder / "confirm.json").write_text(json.dumps(confirm))
+        write_document(folder / "confirm.json", list(confirm))
     if state:
-        (folder / "state.json").write_text(json.dumps(dict(state)))
+        write_document(folder / "state.json", dict(state))
     for name, examples in (("start", start), ("champion", champion)):
         if examples:
             write_tables(folder / name, scored_frame(examples))

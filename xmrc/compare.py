@@ -35,7 +35,7 @@ from xmrc.scoring.statistics import (
     compare_seeds,
     shown_p,
 )
-from xmrc.search.folder import CHAMPION, storage_path
+from xmrc.search.folder import CHAMPION, check_format, storage_path
 from xmrc.search.progress import say
 from xmrc.tables import as_terminal
 
@@ -173,6 +173,7 @@ def _read_run(name: str, run_id: str, folders: Sequence[str], options: argparse.
 
 def _table_of(folder: Path) -> Path:
     """The table of an evaluation's folder, or of the champion in a study's."""
+    check_format(folder)
     for path in (folder / EXAMPLES, folder / CHAMPION / EXAMPLES):
         if path.is_file():
             return path

@@ -1,25 +1,29 @@
 """The one way anything is written. In: a path, what to write. Out: a file or folder that is whole.
 
 Whatever is written appears under its name only when all of it is there: it is written beside and
-renamed into place.
+renamed into place. What must be trusted when it is read again carries a checksum: a document that
+a study keeps, a folder that is sealed.
 """
 
+import hashlib
 import json
 import os
+import platform
 import shutil
 import tempfile
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from xmrc.errors import ResourceError
+from xmrc.errors import DataError, ResourceError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-SIZES = "sizes.json"  # bytes of every other file
+SEAL = "seal.json"  # bytes and SHA-256 of every other file of a folder
+_FORMAT = 1  # of the documents of a study; raised when what they hold changes
 
 
 @contextmanager
@@ -28,7 +32,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
     Makes the folder. Raises `ResourceError` where it cannot be written.
     """
-    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    partial = _beside(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield partial
@@ -49,8 +53,7 @@ def replacing_folder(folder: Path, names: Sequence[str]) -> Iterator[Path]:
     Raises `ResourceError` where it cannot be written.
     """
     exists = folder.is_dir()
-    parent = folder if exists else folder.parent
-    partial = parent / f".{folder.name}.{uuid.uuid4().hex}"
+    partial = _beside(folder / folder.name if exists else folder)
     try:
         partial.mkdir(parents=True)
         yield partial
@@ -62,6 +65,42 @@ def replacing_folder(folder: Path, names: Sequence[str]) -> Iterator[Path]:
         raise ResourceError(f"{folder}: cannot be written: {error.strerror or error}") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+@contextmanager
+def creating_folder(folder: Path) -> Iterator[Path]:
+    """A new folder beside `folder` to fill, renamed to it when the block ends without an error.
+
+    Where another process was first, its folder stays and all is well. An error of the file system
+    is passed on.
+    """
+    partial = _beside(folder)
+    try:
+        partial.mkdir(parents=True)
+        yield partial
+        partial.rename(folder)
+    except OSError:
+        if not folder.exists():
+            raise
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def remove_abandoned(path: Path) -> None:
+    """Delete what killed processes of this machine have left beside `path`.
+
+    Under a lock of this machine alone: what living ones are writing there would go, too.
+    """
+    for abandoned in path.parent.glob(f"{_prefix(path)}*"):
+        shutil.rmtree(abandoned, ignore_errors=True)
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(_prefix(path) + uuid.uuid4().hex)
+
+
+def _prefix(path: Path) -> str:
+    return f".{path.name}.{platform.node()}."
 
 
 def _move_files(source: Path, target: Path, names: Sequence[str]) -> None:
@@ -99,19 +138,73 @@ def write_csv(path: Path, frame: "pd.DataFrame") -> None:
         )
 
 
+def write_document(path: Path, content: Any) -> None:
+    """Write what JSON can say, with the version of the format and a checksum."""
+    document = {"format": _FORMAT, "sha256": _digest(content), "content": content}
+    write_text(path, json.dumps(document, indent=1))
+
+
+def read_document(path: Path) -> Any:
+    """What `write_document` wrote.
+
+    Raises DataError (the file, the rule): another format, or damaged.
+    """
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise DataError(f"{path}: must be JSON, and is damaged: {error}") from error
+    version = document.get("format") if isinstance(document, dict) else None
+    if version != _FORMAT:
+        found = "none" if version is None else json.dumps(version)
+        raise DataError(
+            f"{path}: must be of format {_FORMAT}, which is all that this version of xmrc reads, "
+            f"got {found}"
+        )
+    if document.get("sha256") != _digest(document.get("content")):
+        raise DataError(f"{path}: must be as it was written, and its checksum says it is not")
+    return document["content"]
+
+
+def _digest(content: Any) -> str:
+    spelled = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(spelled.encode()).hexdigest()
+
+
 def seal(folder: Path) -> None:
     """Write down what a folder holds, once all of it is there."""
-    (folder / SIZES).write_text(json.dumps(_sizes(folder)))
+    write_text(folder / SEAL, json.dumps({"bytes": _sizes(folder), "sha256": _sums(folder)}))
 
 
 def is_whole(folder: Path) -> bool:
-    """Whether a copy of a sealed folder has all of it; not if it was never sealed."""
+    """Whether a copy of a sealed folder has all of it, by the sizes; not if it was never sealed."""
+    return _sealed(folder).get("bytes") == _sizes(folder)
+
+
+def is_intact(folder: Path) -> bool:
+    """Whether a copy of a sealed folder is the very same, by the checksums; reads all of it."""
+    return is_whole(folder) and _sealed(folder).get("sha256") == _sums(folder)
+
+
+def _sealed(folder: Path) -> dict[str, Any]:
     try:
-        return bool(json.loads((folder / SIZES).read_text()) == _sizes(folder))
-    except (FileNotFoundError, ValueError):
-        return False
+        return dict(json.loads((folder / SEAL).read_text(encoding="utf-8")))
+    except (FileNotFoundError, ValueError, TypeError):
+        return {}
 
 
 def _sizes(folder: Path) -> dict[str, int]:
-    files = (path for path in folder.rglob("*") if path.is_file() and path.name != SIZES)
-    return {path.relative_to(folder).as_posix(): path.stat().st_size for path in files}
+    return {name: path.stat().st_size for name, path in _files(folder).items()}
+
+
+def _sums(folder: Path) -> dict[str, str]:
+    sums = {}
+    for name, path in _files(folder).items():
+        with path.open("rb") as file:
+            sums[name] = hashlib.file_digest(file, "sha256").hexdigest()
+    return sums
+
+
+def _files(folder: Path) -> dict[str, Path]:
+    """All but the seal, by their names below the folder."""
+    files = (path for path in folder.rglob("*") if path.is_file() and path.name != SEAL)
+    return {path.relative_to(folder).as_posix(): path for path in files}

@@ -16,7 +16,7 @@ from xmrc.data.examples import Example
 from xmrc.data.leakage import Footprint
 from xmrc.data.store import load_examples
 from xmrc.errors import SettingsError
-from xmrc.files import SIZES
+from xmrc.files import SEAL
 from xmrc.learning.candidates import CandidateSource, CandidateStore, window_codes
 from xmrc.learning.history import HISTORY, OBSERVED
 from xmrc.learning.job import MODEL, STATE
@@ -278,7 +278,7 @@ def test_a_checkpoint_opens_with_the_auto_classes_and_answers(whole: Recorder) -
     last = whole.checkpoints[-1]
     assert last is not None
     assert sorted(path.name for path in last.iterdir()) == sorted(
-        [MODEL, STATE, HISTORY, OBSERVED, SIZES]
+        [MODEL, STATE, HISTORY, OBSERVED, SEAL]
     )
     assert (last / MODEL / "model.safetensors").is_file()
     model = AutoModelForQuestionAnswering.from_pretrained(last / MODEL)

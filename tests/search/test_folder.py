@@ -5,10 +5,18 @@ from pathlib import Path
 
 import pytest
 
-from xmrc.errors import ResourceError, SettingsError
+from xmrc.errors import DataError, ResourceError, SettingsError
 from xmrc.files import write_text
 from xmrc.search import folder
-from xmrc.search.folder import StudyFolder, latest_folder, new_folder, storage_path, storage_root
+from xmrc.search.folder import (
+    StudyFolder,
+    check_format,
+    latest_folder,
+    new_folder,
+    storage_path,
+    storage_root,
+)
+from xmrc.search.ledger import Ledger
 from xmrc.settings import Study, load_study
 
 YAML = """
@@ -134,6 +142,38 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         write_text(path, "second")
     assert path.read_text() == "first"
+
+
+@pytest.mark.parametrize("name", ["state.json", "trials.json", "confirm.json"])
+@pytest.mark.parametrize(
+    ("text", "rule"),
+    [
+        ("[]", "must be of format 1, .*, got none"),  # as before there were formats
+        ('{"format": 2, "sha256": "", "content": []}', "must be of format 1, .*, got 2"),
+        ('{"format": 1, "sha256": "", "content": []}', "must be as it was written"),
+        ('{"format": 1', "must be JSON, and is damaged"),
+    ],
+)
+def test_a_folder_of_another_format_or_a_damaged_one_is_refused(study, tmp_path, name, text, rule):
+    path = new_folder(tmp_path / "runs", study).path / name
+    path.write_text(text)
+    (path.parent / "champion").mkdir()
+    for refuse in (
+        lambda: latest_folder(tmp_path / "runs", study),
+        lambda: check_format(path.parent / "champion"),
+    ):
+        with pytest.raises(DataError, match=f"^{path}: {rule}") as refused:
+            refuse()
+        assert "\n" not in str(refused.value)
+
+
+def test_a_folder_of_this_format_and_one_outside_of_any_study_are_not(study, tmp_path):
+    made = new_folder(tmp_path / "runs", study)
+    made.remember(run_id="abc")
+    Ledger.open(made.path / "trials.json", "gxlt_f1").start("t1", {}, 0.0)
+    assert latest_folder(tmp_path / "runs", study) == made
+    check_format(made.path / "champion")
+    check_format(tmp_path)
 
 
 def test_where_the_storage_is(tmp_path, monkeypatch):

@@ -1,4 +1,3 @@
-import json
 import threading
 from dataclasses import asdict
 
@@ -6,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from xmrc.files import read_document
 from xmrc.search.ledger import Ledger
 
 
@@ -145,7 +145,7 @@ def test_a_reader_never_sees_half_a_ledger(ledger):
 
     def read():
         while not done.is_set():
-            seen.append(len(json.loads(ledger.path.read_text())[0]["history"]))
+            seen.append(len(read_document(ledger.path)[0]["history"]))
 
     reader = threading.Thread(target=read)
     reader.start()

@@ -8,9 +8,6 @@ nothing in the cache ever has to be invalidated.
 import errno
 import hashlib
 import json
-import platform
-import shutil
-import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +15,7 @@ from typing import Any
 from filelock import FileLock
 
 from xmrc.errors import ResourceError
+from xmrc.files import creating_folder, remove_abandoned
 
 _STORAGE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
@@ -46,7 +44,7 @@ class Cache:
             raise _unwritable(target.parent, error) from error
         try:
             if not target.exists():
-                _write_and_rename(target, write)
+                _fill(target, write)
         finally:
             lock.release()
         return target
@@ -75,24 +73,18 @@ def _canonical(part: Any) -> tuple[bytes, bytes]:
     return b"json", spelled.encode()
 
 
-def _write_and_rename(target: Path, write: Callable[[Path], None]) -> None:
+def _fill(target: Path, write: Callable[[Path], None]) -> None:
     """Called under this machine's lock alone: what lies beside `target` was left by the killed."""
-    prefix = f".{target.name}.{platform.node()}."
-    for abandoned in target.parent.glob(f"{prefix}*"):
-        shutil.rmtree(abandoned, ignore_errors=True)
-    partial = target.with_name(prefix + uuid.uuid4().hex)
+    remove_abandoned(target)
+    begun = False
     try:
-        partial.mkdir()
-        write(partial)
-        partial.rename(target)
+        with creating_folder(target) as partial:
+            begun = True
+            write(partial)
     except OSError as error:
-        if target.exists():  # another machine was first
-            return
-        if error.errno in _STORAGE_ERRORS or not partial.exists():
+        if error.errno in _STORAGE_ERRORS or not begun:
             raise _unwritable(target.parent, error) from error
         raise
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _unwritable(folder: Path, error: OSError) -> ResourceError:

@@ -2,7 +2,7 @@
 `_TrainingContext`. Out: metrics and checkpoints, through the context.
 
 A checkpoint is a folder: `model/` opens with `AutoModelForQuestionAnswering` and `AutoTokenizer`,
-`state.pt`, `history.json` and `observed.json` are what resuming needs, `sizes.json` says whether it
+`state.pt`, `history.json` and `observed.json` are what resuming needs, `seal.json` says whether it
 is whole.
 """
 
@@ -23,7 +23,7 @@ from xmrc.data.features import Windows, WindowSize
 from xmrc.data.leakage import Footprint
 from xmrc.data.store import load_examples
 from xmrc.data.training_data import TrainingData
-from xmrc.files import seal
+from xmrc.files import is_intact, seal
 from xmrc.learning.candidates import (
     CandidateSource,
     CandidateStore,
@@ -171,13 +171,11 @@ def _validation_of(
 
 def _restore(training: Training, context: _TrainingContext) -> History:
     with context.latest_checkpoint() as folder:
-        if folder is None:
+        if folder is None or not is_intact(folder):  # say, copied in part over another one
             return History()
         # on the CPU: what is restored is copied to where it belongs
         state = torch.load(folder / STATE, map_location="cpu", weights_only=True)
         history = History.read(folder)
-        if state["step"] != history.rows[-1]["step"]:  # copied in part over another checkpoint
-            return History()
         training.restore(state)
         return history
 

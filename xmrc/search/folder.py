@@ -10,7 +10,6 @@ storage/NAME/DATE-TIME/              one run: study.yaml, trials.json, confirm.j
     report/                          the page and its pictures
 """
 
-import json
 import os
 import time
 from dataclasses import dataclass
@@ -18,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from xmrc.errors import ResourceError, SettingsError
-from xmrc.files import check_writable, write_text
+from xmrc.files import check_writable, read_document, write_document, write_text
+from xmrc.search.phases import CONFIRMATION, SEARCH
 from xmrc.settings import Study, to_yaml
 from xmrc.settings.yaml_text import one_line, parse_yaml
 
@@ -44,11 +44,11 @@ class StudyFolder:
     def state(self) -> dict[str, Any]:
         """What a resumed study must know beside its ledger."""
         file = self.path / _STATE
-        return dict(json.loads(file.read_text())) if file.exists() else {}
+        return dict(read_document(file)) if file.exists() else {}
 
     def remember(self, **facts: Any) -> None:
         """Add facts to the state."""
-        write_text(self.path / _STATE, json.dumps({**self.state(), **facts}, indent=1))
+        write_document(self.path / _STATE, {**self.state(), **facts})
 
 
 def storage_path(storage: str) -> Path:
@@ -95,11 +95,12 @@ def new_folder(root: Path, study: Study) -> StudyFolder:
 def latest_folder(root: Path, study: Study) -> StudyFolder:
     """The last run of the study, to go on with.
 
-    Errors: SettingsError if there is none, or if its settings were others.
+    Errors: SettingsError if there is none, or if its settings were others; as in `check_format`.
     """
     runs = sorted(path.parent for path in (root / study.name).glob(f"*/{SETTINGS}"))
     if not runs:
         raise SettingsError(f"--resume: a study must have begun under {root / study.name}")
+    check_format(runs[-1])
     file = runs[-1] / SETTINGS
     then, now = (
         _leaves(parse_yaml(file.read_text(encoding="utf-8"))),
@@ -112,6 +113,19 @@ def latest_folder(root: Path, study: Study) -> StudyFolder:
                 f"{then.get(key, 'absent')} in {file}, got {now.get(key, 'absent')}"
             )
     return StudyFolder(runs[-1])
+
+
+def check_format(folder: Path) -> None:
+    """Refuse a study's folder, or one below it, that another version of xmrc has written.
+
+    Errors: DataError, also where a file that a study keeps is damaged.
+    """
+    for place in (folder, *folder.absolute().parents):
+        if (place / SETTINGS).exists():
+            for name in (_STATE, SEARCH.ledger, CONFIRMATION.ledger):
+                if (place / name).exists():
+                    read_document(place / name)
+            return
 
 
 def _leaves(tree: Any, above: str = "") -> dict[str, str]:

@@ -4,14 +4,13 @@ The ledger is what the table, MLflow and the choice of the best trial are made f
 after every event, so a search that is killed loses nothing that a trial has reported.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from xmrc.errors import XmrcError
-from xmrc.files import write_text
+from xmrc.files import read_document, write_document
 
 RUNNING, FINISHED, STOPPED, FAILED = "running", "finished", "stopped", "failed"
 
@@ -55,7 +54,7 @@ class Ledger:
     @classmethod
     def open(cls, path: Path, metric: str) -> "Ledger":
         """Read the ledger, or begin one."""
-        records = json.loads(path.read_text()) if path.exists() else []
+        records = read_document(path) if path.exists() else []
         return cls(path, metric, {record["id"]: TrialRecord(**record) for record in records})
 
     def start(self, trial_id: str, values: Mapping[str, Any], now: float) -> TrialRecord:
@@ -126,7 +125,7 @@ class Ledger:
 
     def _write(self) -> None:
         records = [asdict(record) for record in self.trials.values()]
-        write_text(self.path, json.dumps(records, indent=1))
+        write_document(self.path, records)
 
 
 def check_ended(ledger: Ledger, name: str, trials: int) -> None:

@@ -5,9 +5,7 @@ an alias, and from `models:/NAME@ALIAS` the folder again.
 """
 
 import hashlib
-import os
 import re
-import shutil
 import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
@@ -25,6 +23,7 @@ from mlflow.types import ColSpec, DataType, Schema
 from mlflow.types.schema import Array, Object, Property
 
 from xmrc.errors import ResourceError, SettingsError
+from xmrc.files import creating_folder
 from xmrc.tracking.interrupts import uninterrupted
 from xmrc.tracking.names import texts
 from xmrc.tracking.runs import NOTHING
@@ -242,18 +241,10 @@ def _local_copy(location: str, client: MlflowClient, cache: Path) -> Path:
     if here is not None and here.is_dir():
         return here
     copy = cache / hashlib.sha256(location.encode()).hexdigest()[:20]
-    if copy.exists():
-        return copy
-    cache.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(dir=cache))
-    try:
-        found = mlflow.artifacts.download_artifacts(
-            artifact_uri=location, tracking_uri=client.tracking_uri, dst_path=str(beside)
-        )
-        os.rename(found, copy)
-    except OSError:
-        if not copy.exists():  # else another process was first
-            raise
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
-    return copy
+    if not copy.exists():
+        with creating_folder(copy) as partial:
+            mlflow.artifacts.download_artifacts(
+                artifact_uri=location, tracking_uri=client.tracking_uri, dst_path=str(partial)
+            )
+    (model,) = copy.iterdir()
+    return model
