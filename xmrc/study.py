@@ -23,7 +23,7 @@ from xmrc.search.run import Run, open_run
 from xmrc.search.tuner import search_trials
 from xmrc.selection.champion import Champion, choose_winner, register_winner
 from xmrc.selection.confirmation import confirm, keep_median
-from xmrc.selection.contenders import Candidate
+from xmrc.selection.contenders import Contender
 from xmrc.selection.final_sets import FinalScores, score_finals
 from xmrc.selection.promotion import decide_promotion
 from xmrc.settings import Study
@@ -40,7 +40,7 @@ class Outcome:
     ledger: Ledger
     start: GxltScores  # of what the trials start from, on the selection set
     select: str  # its name, and how it overlaps with training
-    candidates: list[Candidate]  # of the confirmation, best first; empty without one
+    contenders: list[Contender]  # of the confirmation, best first; empty without one
     champion: Champion
     finals: FinalScores
     view: str  # where to look at it in MLflow
@@ -58,18 +58,18 @@ def run_study(study: Study, *, resume: bool, console: Console) -> Outcome:
         start = read_start(run)
         job = run.job(mine_candidates(run))
         ledger = search_trials(run, job)
-        candidates = confirm(run, job, ledger)
-        winner = choose_winner(ledger, candidates)
-        verdict = decide_promotion(run, candidates)
+        contenders = confirm(run, job, ledger)
+        winner = choose_winner(ledger, contenders)
+        verdict = decide_promotion(run, contenders)
         champion = register_winner(run, ledger, winner, verdict)
-        keep_median(run, candidates)
+        keep_median(run, contenders)
         finals = score_finals(run, champion.model)
         # The best is registered by now: whatever happens to pictures and page, it is not lost.
         _draw(run, champion, start, finals)
         run.tracker.end_study("finished")
         unwritten = run.tracker.close()
     select, view = run.prepared.select.title, run.tracker.view
-    found = (ledger, start, select, candidates, champion, finals)
+    found = (ledger, start, select, contenders, champion, finals)
     return Outcome(study, run.folder.path, *found, view, unwritten)
 
 

@@ -12,8 +12,8 @@ from xmrc.scoring.reader_tables import gxlt_table
 from xmrc.search.plan import print_plan
 from xmrc.search.progress import say, trials_table
 from xmrc.search.rehearsal import rehearsal
-from xmrc.selection.candidate_tables import candidates_table, differences_table
 from xmrc.selection.champion import Champion
+from xmrc.selection.contender_tables import contenders_table, differences_table
 from xmrc.settings import DataSettings, load_study
 from xmrc.settings.load import DATA_ROOT
 from xmrc.study import Outcome, run_study
@@ -60,11 +60,11 @@ def print_outcome(outcome: Outcome, console: Console) -> None:
 
 
 def _tables(outcome: Outcome) -> Iterator[Table]:
-    """The trials, the candidates of a confirmation, the champion's scores."""
-    metric, found = outcome.ledger.metric, outcome.candidates
+    """The trials, the contenders of a confirmation, the champion's scores."""
+    metric, found = outcome.ledger.metric, outcome.contenders
     yield trials_table(outcome.ledger.table, metric)
     if found:
-        yield candidates_table(found, metric)
+        yield contenders_table(found, metric)
     if len(found) > 1:
         yield differences_table(found, metric)
     title = f"the champion on {outcome.select}, F1"

@@ -11,19 +11,19 @@ from scipy.stats import ttest_ind
 from xmrc.errors import SettingsError
 from xmrc.search.ledger import FAILED, FINISHED, STOPPED, Ledger, TrialRecord
 from xmrc.search.mining import largest_ntl
-from xmrc.selection.candidate_tables import (
-    candidate_rows,
-    candidates_table,
-    differences_table,
-)
 from xmrc.selection.champion import choose_winner, description
 from xmrc.selection.confirmation import (
     POINT,
-    Points,
+    SeedGrid,
     fresh_seeds,
     keep_median,
 )
-from xmrc.selection.contenders import SEED, Candidate, candidates, distinct
+from xmrc.selection.contender_tables import (
+    contender_rows,
+    contenders_table,
+    differences_table,
+)
+from xmrc.selection.contenders import SEED, Contender, distinct, rank_contenders
 from xmrc.settings import Study, load_study
 
 Load = Callable[..., Study]
@@ -71,7 +71,7 @@ def test_seeds_are_fresh_and_follow_from_the_seed_of_the_search(load: Load) -> N
 
 
 def test_every_training_has_the_values_of_its_trial_and_its_own_seed() -> None:
-    points = Points({7: {"data.ntl": 2, SEED: 3}, 2: {"data.ntl": 1}}, [11, 12])
+    points = SeedGrid({7: {"data.ntl": 2, SEED: 3}, 2: {"data.ntl": 1}}, [11, 12])
     values = [points.values_of({POINT: point}) for point in points.listed()]
     assert values == [
         {"data.ntl": 2, SEED: 11},
@@ -93,7 +93,7 @@ TRAINED = [
 
 
 def test_the_best_mean_wins_though_its_trial_came_second() -> None:
-    first, second = candidates(BEST, TRAINED)
+    first, second = rank_contenders(BEST, TRAINED)
     assert (first.trial.number, second.trial.number) == (2, 5)
     assert (first.mean, first.deviation) == (60.0, 1.0)
     assert second.mean == pytest.approx(58.0)
@@ -102,41 +102,41 @@ def test_the_best_mean_wins_though_its_trial_came_second() -> None:
 
 
 def test_a_trial_whose_seeds_all_failed_is_out_and_one_seed_has_no_spread() -> None:
-    (only,) = candidates(BEST, [seed(1, 50.0, 3), seed(2, None, 1, FAILED)])
+    (only,) = rank_contenders(BEST, [seed(1, 50.0, 3), seed(2, None, 1, FAILED)])
     assert (only.trial.number, only.deviation, only.median.number) == (5, None, 1)
-    assert candidates(BEST, []) == []
+    assert rank_contenders(BEST, []) == []
 
 
 def test_a_lucky_seed_whose_sisters_failed_does_not_win() -> None:
     lucky = [seed(9, 90.0, 1), *(seed(n, None, 1, FAILED) for n in (10, 11))]
-    found = candidates(BEST, [*TRAINED[:3], *lucky])
+    found = rank_contenders(BEST, [*TRAINED[:3], *lucky])
     assert [one.trial.number for one in found] == [5, 2]
     two_of_three = [*TRAINED[:3], *lucky[:2], seed(12, 80.0, 1)]
-    assert [one.trial.number for one in candidates(BEST, two_of_three)] == [2, 5]
+    assert [one.trial.number for one in rank_contenders(BEST, two_of_three)] == [2, 5]
 
 
 def test_the_median_of_an_even_number_is_the_lower_one() -> None:
-    (one,) = candidates(BEST[:1], [seed(n, 50.0 + n, 3) for n in (4, 1, 3, 2)])
+    (one,) = rank_contenders(BEST[:1], [seed(n, 50.0 + n, 3) for n in (4, 1, 3, 2)])
     assert one.scores == [51.0, 52.0, 53.0, 54.0]
     assert one.median.number == 2
 
 
 def test_means_deviations_and_intervals_are_shown_and_written() -> None:
-    found = candidates(BEST, TRAINED)
-    table = candidates_table(found, "gxlt_f1")
+    found = rank_contenders(BEST, TRAINED)
+    table = contenders_table(found, "gxlt_f1")
     rows = {(row[0], row[3]): row[4:] for row in table.texts}
     assert rows["2", "gxlt_f1"] == ["60.00", "1.00", "57.52 to 62.48"]  # 4.30265 / sqrt(3)
     assert rows["5", "gxlt_f1"][:2] == ["58.00", "10.58"]
     assert rows["2", "xlt_em"][0] == "70.00"
     assert table.texts[0][1] == "ntl=1"
-    row = candidate_rows(found, "gxlt_f1").frame.iloc[0]
+    row = contender_rows(found, "gxlt_f1").frame.iloc[0]
     assert (row["gxlt_f1_mean"], row["gxlt_f1_sd"], row["gxlt_f1_search"]) == (60.0, 1.0, 63.0)
     assert (row["xlt_em_mean"], row["xlt_em_low"]) == (70.0, pytest.approx(67.515863))
     assert (row["trial"], row["seeds"], row["gxlt_f1_median"]) == (2, 3, 60.0)
 
 
-def test_every_two_candidates_are_compared() -> None:
-    table = differences_table(candidates(BEST, TRAINED), "gxlt_f1")
+def test_every_two_contenders_are_compared() -> None:
+    table = differences_table(rank_contenders(BEST, TRAINED), "gxlt_f1")
     test = ttest_ind([59, 60, 61], [50, 54, 70], equal_var=False)
     low, high = test.confidence_interval(0.95)
     assert table.frame.iloc[0].to_dict() == {
@@ -149,15 +149,15 @@ def test_every_two_candidates_are_compared() -> None:
 
 
 def test_one_seed_has_dashes_for_what_it_cannot_say() -> None:
-    found = candidates(BEST, [*TRAINED[:3], TRAINED[4]])
-    assert candidates_table(found, "gxlt_f1").texts[-1][-2:] == ["–", "–"]
+    found = rank_contenders(BEST, [*TRAINED[:3], TRAINED[4]])
+    assert contenders_table(found, "gxlt_f1").texts[-1][-2:] == ["–", "–"]
     assert differences_table(found, "gxlt_f1").texts == [["5", "2", "-3.00 ", "–", "–", "–"]]
-    assert candidate_rows(found, "gxlt_f1").frame["gxlt_f1_low"].isna().to_list() == [False, True]
+    assert contender_rows(found, "gxlt_f1").frame["gxlt_f1_low"].isna().to_list() == [False, True]
 
 
 def test_the_registry_says_how_a_version_was_chosen(load: Load) -> None:
     ledger = Ledger(Path("never written"), "gxlt_f1", {one.id: one for one in BEST})
-    winner = choose_winner(ledger, candidates(BEST, TRAINED))
+    winner = choose_winner(ledger, rank_contenders(BEST, TRAINED))
     text = description(load(), winner, "mlqa/dev")
     assert "Trial 2 of study few: gxlt_f1 60.00 on mlqa/dev." in text
     assert "60.00 ± 1.00 over 3 fresh seeds" in text
@@ -175,7 +175,7 @@ def test_only_the_median_keeps_its_checkpoint(load: Load, tmp_path: Path) -> Non
         folder.mkdir(parents=True)
         ledger.evaluated(id, [{"gxlt_f1": 50.0 + number}], 1, 1.0)
         ledger.end(id, "", folder, 2.0)
-    winner = Candidate(BEST[0], tuple(reversed(ledger.ranking)))
+    winner = Contender(BEST[0], tuple(reversed(ledger.ranking)))
     run = run_of(load(DEMO, "search.confirm={}"), tmp_path)
     keep_median(run, [winner])
     left = {path.parent.name for path in (tmp_path / "confirm").glob("*/checkpoint_*")}

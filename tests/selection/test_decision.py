@@ -8,7 +8,7 @@ from gxlt_scores import column_of, gxlt_scores
 from scipy import stats
 
 from xmrc.errors import DataError
-from xmrc.selection.decision import promotion
+from xmrc.selection.decision import decide
 
 LANGUAGES = ("en", "de", "ar", "zh")
 
@@ -41,7 +41,7 @@ def by_context(scores):
 
 
 def test_without_a_champion_the_first_becomes_it():
-    decision = promotion(None, seeds(20)[:1])
+    decision = decide(None, seeds(20)[:1])
     assert (decision.promoted, decision.alias) == (True, "champion")
     assert "no champion to beat" in decision.reason
 
@@ -50,14 +50,14 @@ def test_without_a_champion_the_first_becomes_it():
     ("champions", "candidates", "who"), [(4, 5, "champion"), (5, 4, "candidate")]
 )
 def test_fewer_than_five_seeds_prove_nothing(champions, candidates, who):
-    decision = promotion(seeds(50)[:champions], seeds(90)[:candidates])
+    decision = decide(seeds(50)[:champions], seeds(90)[:candidates])
     assert (decision.promoted, decision.alias) == (False, "challenger")
     assert decision.reason == f"the {who} has 4 seeds with scores to compare, and 5 are needed"
 
 
 def test_a_better_reader_is_promoted():
     champion, candidate = seeds(60), seeds(62, seed=1)
-    decision = promotion(champion, candidate)
+    decision = decide(champion, candidate)
     before, after = (
         [fmean(column_of(one, "f1").values()) for one in side] for side in (champion, candidate)
     )
@@ -73,28 +73,28 @@ def test_a_better_reader_is_promoted():
 
 @pytest.mark.parametrize("macro", [60, 55])
 def test_a_reader_that_is_not_better_is_a_challenger(macro):
-    decision = promotion(seeds(60), seeds(macro, seed=3))
+    decision = decide(seeds(60), seeds(macro, seed=3))
     assert not decision.promoted
     assert decision.reason.startswith("not significantly better: gxlt_f1")
 
 
 def test_a_smaller_alpha_asks_for_more():
     champion, candidate = seeds(60, spread=1), seeds(61, spread=1, seed=1)
-    p = promotion(champion, candidate).p
-    assert promotion(champion, candidate, alpha=p * 1.01).promoted
-    assert not promotion(champion, candidate, alpha=p).promoted
+    p = decide(champion, candidate).p
+    assert decide(champion, candidate, alpha=p * 1.01).promoted
+    assert not decide(champion, candidate, alpha=p).promoted
 
 
 def test_a_language_may_not_pay_for_the_others():
     candidate = seeds(64, drops={"ar": 7}, seed=1)
-    decision = promotion(seeds(60), candidate)
+    decision = decide(seeds(60), candidate)
     assert not decision.promoted
     assert "contexts fall by more than 1 points of F1: ar by" in decision.reason
     drops = {one.language: one for one in decision.drops}
     assert drops["ar"].points == pytest.approx(3, abs=0.5)
     assert drops["ar"].p < 0.001
     assert drops["en"].points < 0
-    assert promotion(seeds(60), candidate, max_language_drop=4).promoted
+    assert decide(seeds(60), candidate, max_language_drop=4).promoted
 
 
 def test_a_drop_that_may_be_chance_does_not_count():
@@ -111,7 +111,7 @@ def test_a_drop_that_may_be_chance_does_not_count():
         )
         for one, fall, drop in zip([*champion, *candidate], falls, [0] * 5 + [4] * 5, strict=True)
     ]
-    decision = promotion(noisy[:5], noisy[5:], alpha=0.2)
+    decision = decide(noisy[:5], noisy[5:], alpha=0.2)
     drops = {one.language: one for one in decision.drops}
     assert drops["ar"].points > 1
     assert decision.promoted
@@ -119,7 +119,7 @@ def test_a_drop_that_may_be_chance_does_not_count():
 
 def test_drops_are_corrected_for_the_number_of_languages():
     champion, candidate = seeds(60, spread=1), seeds(60, spread=1, seed=4)
-    found = {one.language: one for one in promotion(champion, candidate).drops}
+    found = {one.language: one for one in decide(champion, candidate).drops}
     raw = {
         name: stats.ttest_ind(
             [by_context(one)[name] for one in champion],
@@ -136,7 +136,7 @@ def test_drops_are_corrected_for_the_number_of_languages():
 
 def test_scores_on_other_examples_are_refused():
     with pytest.raises(DataError, match="seeds must be scored on the same examples"):
-        promotion(seeds(60), seeds(60, languages=("en", "de")))
+        decide(seeds(60), seeds(60, languages=("en", "de")))
 
 
 def simulated(generator, gain, questions):
@@ -160,7 +160,7 @@ def share_promoted(gain, comparisons, seed):
         pairs = len(LANGUAGES) ** 2
         questions = 55 + generator.normal(0, 20, (1, 60)) + generator.normal(0, 5, (pairs, 1))
         champion, candidate = (simulated(generator, points, questions) for points in (0, gain))
-        promoted.append(promotion(champion, candidate).promoted)
+        promoted.append(decide(champion, candidate).promoted)
     return fmean(promoted)
 
 

@@ -16,7 +16,7 @@ from xmrc.search.corpora import study_corpora
 from xmrc.search.ledger import FINISHED, Ledger
 from xmrc.search.prepare import prepare
 from xmrc.selection.decision import Decision
-from xmrc.selection.promotion import RUN, SEEDS, SET, decide, unconfirmed, verdict_of
+from xmrc.selection.promotion import RUN, SEEDS, SET, compare_with_champion, unconfirmed, verdict_of
 from xmrc.settings import PromotionSettings, Study, load_study
 from xmrc.study import Outcome, run_study
 from xmrc.tracking.artifacts import study_run
@@ -117,7 +117,7 @@ def tracker(tmp_path_factory: pytest.TempPathFactory) -> Tracker:
 def decided(tracker: Tracker, tags: Mapping[str, str] | None) -> Decision:
     champion = None if tags is None else Version("4", tags)
     winner = seeds(60.0, 61.0, 62.0, 61.5, 60.5)
-    return decide(tracker, champion, winner, "our-set", PromotionSettings())
+    return compare_with_champion(tracker, champion, winner, "our-set", PromotionSettings())
 
 
 def test_without_a_champion_the_winner_becomes_it(tracker: Tracker) -> None:
@@ -177,8 +177,8 @@ def test_the_best_trials_are_trained_again_and_the_median_is_registered(
     assert [record.state for record in trained.trials.values()] == [FINISHED] * 10
     used = {record.values["training.seed"] for record in trained.trials.values()}
     assert len(used) == 5
-    winner = first.candidates[0]
-    assert winner.mean == max(one.mean for one in first.candidates)
+    winner = first.contenders[0]
+    assert winner.mean == max(one.mean for one in first.contenders)
     assert first.champion.model == Path(str(winner.median.checkpoint)) / "model"
     score = first.champion.reading.scores.metrics["gxlt_f1"]
     assert score == pytest.approx(winner.median.best)
@@ -201,7 +201,7 @@ def test_mlflow_has_the_confirmation_beside_the_trials(
     files = {one.path for one in client.list_artifacts(parent.info.run_id, "promotion")}
     assert files == {f"promotion/{name}" for name in
                      ("1.json", "2.json", "3.json", "4.json", "5.json", "seeds.csv")}  # fmt: skip
-    assert parent.data.metrics["confirmed_gxlt_f1_mean"] == pytest.approx(first.candidates[0].mean)
+    assert parent.data.metrics["confirmed_gxlt_f1_mean"] == pytest.approx(first.contenders[0].mean)
     files = {one.path for one in client.list_artifacts(parent.info.run_id)}
     assert {"confirmation.csv", "confirmation_pairs.csv", "report"} <= files
     uri = f"sqlite:///{first.folder.parents[1] / 'mlflow.db'}"
@@ -213,10 +213,10 @@ def test_the_page_is_of_the_winner(outcomes: tuple[Outcome, Outcome, Outcome]) -
     first, *_ = outcomes
     found = read_findings(first.folder)
     assert found.best.id == first.champion.trial.id
-    assert found.reader.id == first.candidates[0].median.id
+    assert found.reader.id == first.contenders[0].median.id
     assert summarise(found.champion).metrics == first.champion.reading.scores.metrics
     assert found.verdict is not None
-    assert (found.verdict.alias, found.verdict.version) == ("champion", first.champion.version)
+    assert (found.verdict.alias, found.version) == ("champion", first.champion.version)
     ((readings,), (scored,)) = found.finals.values(), first.finals.values()
     read = {name: summarise(one).metrics for name, one in readings.items()}
     assert read == {name: one.metrics for name, one in scored.items()}

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -21,18 +20,10 @@ from xmrc.search.folder import (
 )
 from xmrc.search.ledger import Ledger, TrialRecord
 from xmrc.search.phases import SEARCH
-from xmrc.selection.contenders import SEED, Candidate, Confirmation, read_confirmation
+from xmrc.selection.contenders import SEED, Confirmation, Contender, read_confirmation
 from xmrc.selection.final_sets import read_finals
+from xmrc.selection.promotion import Verdict
 from xmrc.settings import Study, load_study
-
-
-@dataclass(frozen=True)
-class _Verdict:
-    """What the promotion has said of the winner, and the version it became, if it has yet."""
-
-    alias: str
-    reason: str
-    version: str | None
 
 
 @dataclass(frozen=True)
@@ -44,7 +35,8 @@ class Findings:
     start: pd.DataFrame | None  # scored examples, by what the trials start from
     champion: pd.DataFrame | None  # by the best of them
     confirmation: Confirmation | None  # None: not begun, or not asked for
-    verdict: _Verdict | None  # on the winner of the confirmation
+    verdict: Verdict | None  # of the promotion, on the winner
+    version: str | None  # that the winner became
     finals: Mapping[ScoredSet, Mapping[str, pd.DataFrame]]  # by base and champion
     select: str  # the selection set, and how it overlaps with training where it does
 
@@ -59,7 +51,7 @@ class Findings:
         return self.ledger.ranking
 
     @property
-    def winner(self) -> Candidate | None:
+    def winner(self) -> Contender | None:
         """The winner of the confirmation, once that is over."""
         return self.confirmation.winner if self.confirmation else None
 
@@ -119,15 +111,11 @@ def read_findings(folder: Path) -> Findings:
         ledger,
         *readings,
         confirmation,
-        _verdict(state),
+        Verdict(**state[VERDICT]) if VERDICT in state else None,
+        state.get(VERSION),
         read_finals(folder),
         state.get(SELECT, study.settings.data.select),
     )
-
-
-def _verdict(state: Mapping[str, Any]) -> _Verdict | None:
-    said = state.get(VERDICT)
-    return said and _Verdict(said["alias"], said["reason"], state.get(VERSION))
 
 
 def _read(folder: Path) -> pd.DataFrame | None:

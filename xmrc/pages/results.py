@@ -20,8 +20,8 @@ from xmrc.scoring.score_tables import RANKS, diagnose, in_words, rank_histogram,
 from xmrc.search.folder import CHAMPION
 from xmrc.search.ledger import FAILED, STOPPED, TrialRecord, best_evaluation
 from xmrc.search.progress import clock, shown_value
-from xmrc.selection.candidate_tables import candidates_table, differences_table
-from xmrc.selection.contenders import SEED, Candidate, spreads
+from xmrc.selection.contender_tables import contenders_table, differences_table
+from xmrc.selection.contenders import SEED, Contender, spreads
 from xmrc.selection.final_sets import BASE
 from xmrc.settings.expected import PRINTED_METRICS
 from xmrc.tables import Column, Table, frame_of
@@ -85,9 +85,9 @@ def scores_table(findings: Findings) -> Table:
 
 
 def confirmation_section(findings: Findings, out: Path) -> PageSection:
-    """The candidates over their fresh seeds, how every two differ, and what was made of it."""
+    """The contenders over their fresh seeds, how every two differ, and what was made of it."""
     section, metric = PageSection("Confirmation"), findings.metric
-    found = findings.confirmation.candidates if findings.confirmation else []
+    found = findings.confirmation.contenders if findings.confirmation else []
     if not found:
         return section
     section.words = [
@@ -96,7 +96,7 @@ def confirmation_section(findings: Findings, out: Path) -> PageSection:
         *_verdict(findings),
     ]
     caption = "Over fresh seeds, 0 to 100, best mean first"
-    section.tables.append(replace(candidates_table(found, metric), title="", caption=caption))
+    section.tables.append(replace(contenders_table(found, metric), title="", caption=caption))
     if len(found) > 1:
         section.tables.append(_differences_table(found, metric))
     caption = "Means over fresh seeds with their 95 % intervals, and the seeds beside them."
@@ -188,13 +188,12 @@ def _verdict(findings: Findings) -> list[str]:
     if said is None:
         return []
     name = f"models:/{findings.study.tracking.register_as}@{said.alias}"
-    became = (
-        f"It is version {said.version}, {name}." if said.version else "It is not registered yet."
-    )
+    version = findings.version
+    became = f"It is version {version}, {name}." if version else "It is not registered yet."
     return [f"{said.reason} {became}"]
 
 
-def _differences_table(found: Sequence[Candidate], metric: str) -> Table:
+def _differences_table(found: Sequence[Contender], metric: str) -> Table:
     """The table of the terminal with a word in place of each star."""
     table = differences_table(found, metric)
     stars = ["significant" if strong else "" for strong in table.strong["difference"]]
@@ -207,7 +206,7 @@ def _differences_table(found: Sequence[Candidate], metric: str) -> Table:
     )
 
 
-def _estimates(found: Sequence[Candidate], metric: str) -> dict[str, list[Estimate]]:
+def _estimates(found: Sequence[Contender], metric: str) -> dict[str, list[Estimate]]:
     panels: dict[str, list[Estimate]] = {}
     for one in found:
         for score, over in spreads(one, metric).items():
@@ -252,6 +251,6 @@ def _ranks_table(name: str, scored: pd.DataFrame) -> Table:
     return Table(frame, caption=f"{name}: the rank of the first right answer")
 
 
-def _seeds(one: Candidate) -> str:
+def _seeds(one: Contender) -> str:
     count = len(one.seeds)
     return f"{count} fresh seed{'s' if count > 1 else ''}"

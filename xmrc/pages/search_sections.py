@@ -29,7 +29,7 @@ def trials_section(findings: Findings, out: Path) -> PageSection:
 def page_trials_table(findings: Findings) -> Table:
     """The table of the terminal with causes and times, and with means over fresh seeds, if any."""
     records, metric = findings.ledger.table, findings.metric
-    again = findings.confirmation.candidates if findings.confirmation else []
+    again = findings.confirmation.contenders if findings.confirmation else []
     means = {one.trial.id: one.mean for one in again}
     table = trials_table(records, metric)
     number, *settings, _, epoch, score = table.columns

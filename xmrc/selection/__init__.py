@@ -6,8 +6,8 @@ The best are confirmed with other seeds, compared with the champion, and scored 
 from xmrc._lazy import lazy_names
 
 _HOMES = {
-    "Candidate": "xmrc.selection.contenders",
     "Champion": "xmrc.selection.champion",
+    "Contender": "xmrc.selection.contenders",
     "Verdict": "xmrc.selection.promotion",
     "Winner": "xmrc.selection.champion",
     "choose_winner": "xmrc.selection.champion",

@@ -17,7 +17,7 @@ from xmrc.search.ledger import Ledger, TrialRecord
 from xmrc.search.progress import trials_frame
 from xmrc.search.reading import Reading, publish_files, read_on_cluster, write_reading
 from xmrc.search.run import Run
-from xmrc.selection.contenders import SEED, Candidate
+from xmrc.selection.contenders import SEED, Contender
 from xmrc.selection.promotion import Verdict
 from xmrc.settings import Study
 from xmrc.tables import Table
@@ -64,7 +64,7 @@ class Champion:
     verdict: Verdict
 
 
-def choose_winner(ledger: Ledger, found: Sequence[Candidate]) -> Winner:
+def choose_winner(ledger: Ledger, found: Sequence[Contender]) -> Winner:
     """The best trial; of a confirmation the best mean of seeds, and its median seed."""
     if not found:
         trial = ledger.ranking[0]

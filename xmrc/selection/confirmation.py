@@ -1,4 +1,4 @@
-"""Fresh seeds for the best trials. In: the ledger of a search. Out: candidates, best mean first.
+"""Fresh seeds for the best trials. In: the ledger of a search. Out: contenders, best mean first.
 
 A trial may have been lucky with its seed. So the best few are trained again, as a search of their
 own with a ledger of its own (`confirm.json`), and what wins is the best mean over the new seeds.
@@ -16,19 +16,19 @@ from xmrc.search.phases import CONFIRMATION
 from xmrc.search.recorder import Recorder, replay
 from xmrc.search.run import Run
 from xmrc.search.tuner import POINT, build_tuner
-from xmrc.selection.candidate_tables import candidate_rows, differences_table
+from xmrc.selection.contender_tables import contender_rows, differences_table
 from xmrc.selection.contenders import (
     SEED,
-    Candidate,
-    candidates,
+    Contender,
     distinct,
+    rank_contenders,
 )
 from xmrc.settings import Study
 from xmrc.tracking.tracker import Tracker
 
 
 @dataclass(frozen=True)
-class Points:
+class SeedGrid:
     """The trainings of a confirmation, by the number of a trial and a seed."""
 
     trials: Mapping[int, Mapping[str, Any]]  # values by number
@@ -44,8 +44,8 @@ class Points:
         return {**self.trials[point["trial"]], SEED: point["seed"]}
 
 
-def confirm(run: Run, job: TrainingJob, ledger: Ledger) -> list[Candidate]:
-    """Train the best trials again, or go on with that; the candidates, best mean first.
+def confirm(run: Run, job: TrainingJob, ledger: Ledger) -> list[Contender]:
+    """Train the best trials again, or go on with that; the contenders, best mean first.
 
     None where the study asks for no confirmation. Errors: KeyboardInterrupt if Ray Tune was
     interrupted, NoTrialError if no training finished.
@@ -56,11 +56,11 @@ def confirm(run: Run, job: TrainingJob, ledger: Ledger) -> list[Candidate]:
     best = distinct(ledger.ranking)[: asked.top]
     seeds = fresh_seeds(study, best, asked.seeds)
     run.say(f"confirm: {len(best)} trials with {len(seeds)} fresh seeds each")
-    trained = _train(run, job, Points({one.number: one.values for one in best}, seeds))
+    trained = _train(run, job, SeedGrid({one.number: one.values for one in best}, seeds))
     publish_tables(run.tracker, run.folder.path, CONFIRMATION.tables)
     for record in trained.trials.values():  # whatever MLflow missed while it was away
         replay(run.tracker, record, CONFIRMATION)
-    found = candidates(best, trained.ended)
+    found = rank_contenders(best, trained.ended)
     if not found:
         raise NoTrialError(
             f"{study.name}: no training with a fresh seed finished: {trained.causes}"
@@ -78,7 +78,7 @@ def fresh_seeds(study: Study, best: Sequence[TrialRecord], count: int) -> list[i
     return [seed for seed in drawn if seed not in used][:count]
 
 
-def keep_median(run: Run, found: Sequence[Candidate]) -> None:
+def keep_median(run: Run, found: Sequence[Contender]) -> None:
     """Of a confirmation delete all checkpoints but the one that is registered, the winner's."""
     if not found:
         return
@@ -90,7 +90,7 @@ def keep_median(run: Run, found: Sequence[Candidate]) -> None:
             ledger.discarded(record.id)
 
 
-def _train(run: Run, job: TrainingJob, points: Points) -> Ledger:
+def _train(run: Run, job: TrainingJob, points: SeedGrid) -> Ledger:
     """A ledger of trainings that are all over."""
     files, trainings = run.files(CONFIRMATION), points.listed()
     recorder = Recorder(
@@ -115,8 +115,8 @@ def _train(run: Run, job: TrainingJob, points: Points) -> Ledger:
     return ledger
 
 
-def _publish(tracker: Tracker, found: Sequence[Candidate], metric: str) -> None:
-    tracker.log_table(candidate_rows(found, metric), "confirmation.csv")
+def _publish(tracker: Tracker, found: Sequence[Contender], metric: str) -> None:
+    tracker.log_table(contender_rows(found, metric), "confirmation.csv")
     if len(found) > 1:
         tracker.log_table(differences_table(found, metric), "confirmation_pairs.csv")
     winner = found[0]

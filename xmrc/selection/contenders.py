@@ -1,6 +1,6 @@
-"""What fresh seeds say of the best trials. In: ledgers of search and confirmation. Out: candidates.
+"""What fresh seeds say of the best trials. In: ledgers of search and confirmation. Out: contenders.
 
-The candidate with the best mean wins. This reads what `confirm` has trained, or has so far.
+The contender with the best mean wins. This reads what `confirm` has trained, or has so far.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ _SHOWN = ("gxlt_f1", "gxlt_em", "xlt_f1", "xlt_em")
 
 
 @dataclass(frozen=True)
-class Candidate:
+class Contender:
     """One of the best trials, and its trainings with fresh seeds that went to their end."""
 
     trial: TrialRecord
@@ -34,7 +34,7 @@ class Candidate:
 
     @property
     def mean(self) -> float:
-        """What the candidates are compared by."""
+        """What the contenders are compared by."""
         return fmean(self.scores)
 
     @property
@@ -56,13 +56,13 @@ class Candidate:
 class Confirmation:
     """How far a confirmation has come."""
 
-    candidates: Sequence[Candidate]  # those with a seed that finished, best mean first
+    contenders: Sequence[Contender]  # those with a seed that finished, best mean first
     over: bool  # every training has ended
 
     @property
-    def winner(self) -> Candidate | None:
+    def winner(self) -> Contender | None:
         """The best mean of seeds, once all are in."""
-        return self.candidates[0] if self.over and self.candidates else None
+        return self.contenders[0] if self.over and self.contenders else None
 
 
 def read_confirmation(folder: Path, study: Study, ledger: Ledger) -> Confirmation | None:
@@ -72,7 +72,7 @@ def read_confirmation(folder: Path, study: Study, ledger: Ledger) -> Confirmatio
         return None
     trained = Ledger.open(folder / CONFIRMATION.ledger, study.search.metric).ended
     best = distinct(ledger.ranking)[: asked.top]
-    return Confirmation(candidates(best, trained), len(trained) >= len(best) * asked.seeds)
+    return Confirmation(rank_contenders(best, trained), len(trained) >= len(best) * asked.seeds)
 
 
 def distinct(ranking: Sequence[TrialRecord]) -> list[TrialRecord]:
@@ -83,7 +83,7 @@ def distinct(ranking: Sequence[TrialRecord]) -> list[TrialRecord]:
     return list(found.values())
 
 
-def candidates(best: Sequence[TrialRecord], trained: Sequence[TrialRecord]) -> list[Candidate]:
+def rank_contenders(best: Sequence[TrialRecord], trained: Sequence[TrialRecord]) -> list[Contender]:
     """What became of the best trials, highest mean first; of equals the better trial.
 
     A mean of half as many seeds as another has, or of fewer, comes behind: it is luck.
@@ -95,23 +95,23 @@ def candidates(best: Sequence[TrialRecord], trained: Sequence[TrialRecord]) -> l
         own = without_seed(trial.values)
         seeds = tuple(record for record in done if without_seed(record.values) == own)
         if seeds:
-            found.append(Candidate(trial, seeds))
+            found.append(Contender(trial, seeds))
     most = max((len(one.seeds) for one in found), default=0)
     return sorted(found, key=lambda one: (2 * len(one.seeds) <= most, -one.mean))
 
 
-def spreads(one: Candidate, metric: str) -> dict[str, Spread]:
+def spreads(one: Contender, metric: str) -> dict[str, Spread]:
     """Mean and interval of each score that was measured, SHOWN and what the search selects by."""
     measured = best_evaluation(one.seeds[0], metric)
     names = dict.fromkeys((*_SHOWN, metric))
     return {name: spread(one.sample(name, metric)) for name in names if name in measured}
 
 
-def differences(found: Sequence[Candidate]) -> pd.DataFrame:
-    """Every two candidates by what they are chosen by; a candidate's name is its trial's number."""
+def differences(found: Sequence[Contender]) -> pd.DataFrame:
+    """Every two contenders by what they are chosen by; a contender's name is its trial's number."""
     return group_differences({str(one.trial.number): one.scores for one in found})
 
 
 def without_seed(values: Mapping[str, Any]) -> dict[str, Any]:
-    """What a candidate is, whatever its seed."""
+    """What a contender is, whatever its seed."""
     return {key: value for key, value in values.items() if key != SEED}

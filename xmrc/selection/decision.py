@@ -37,7 +37,7 @@ class Decision:
         return "champion" if self.promoted else "challenger"
 
 
-def promotion(
+def decide(
     champion: Sequence[GxltScores] | None,
     candidate: Sequence[GxltScores],
     *,

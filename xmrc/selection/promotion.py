@@ -19,8 +19,8 @@ from xmrc.search.folder import CHAMPION, PROMOTION, VERDICT
 from xmrc.search.ledger import TrialRecord
 from xmrc.search.reading import read_on_cluster
 from xmrc.search.run import Run
-from xmrc.selection.contenders import SEED, Candidate
-from xmrc.selection.decision import Decision, promotion
+from xmrc.selection.contenders import SEED, Contender
+from xmrc.selection.decision import Decision, decide
 from xmrc.settings import PromotionSettings
 from xmrc.tables import Table, frame_of
 from xmrc.tracking.artifacts import fetch_file
@@ -39,10 +39,10 @@ class Verdict:
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
-def decide_promotion(run: Run, found: Sequence[Candidate]) -> Verdict:
+def decide_promotion(run: Run, found: Sequence[Contender]) -> Verdict:
     """Compare the winner's seeds with the champion's; what was judged once stays as it is.
 
-    `found`: the candidates of a confirmation, the winner first; empty where nothing was trained
+    `found`: the contenders of a confirmation, the winner first; empty where nothing was trained
     again. Errors: ResourceError if MLflow does not answer.
     """
     known = run.folder.state().get(VERDICT)
@@ -57,17 +57,19 @@ def decide_promotion(run: Run, found: Sequence[Candidate]) -> Verdict:
 def unconfirmed(champion: Version | None) -> Verdict:
     """A winner without fresh seeds has nothing to beat a champion with."""
     if champion is None:
-        return verdict_of(promotion(None, []), {})
+        return verdict_of(decide(None, []), {})
     text = "it was not confirmed with fresh seeds (search.confirm), so not compared with the"
     return verdict_of(Decision(False, f"{text} champion, version {champion.number}"), {})
 
 
-def _compared(run: Run, winner: Candidate, champion: Version | None) -> Verdict:
+def _compared(run: Run, winner: Contender, champion: Version | None) -> Verdict:
     """The seeds of both on the promotion set."""
     unseen = run.prepared.promotion
     assert unseen is not None, "a study with confirmation has a promotion set"
     scores = _score_seeds(run, unseen, winner.seeds)
-    decision = decide(run.tracker, champion, scores, unseen.content, run.study.promotion)
+    decision = compare_with_champion(
+        run.tracker, champion, scores, unseen.content, run.study.promotion
+    )
     tags = {RUN: run.tracker.run_id(), SET: unseen.content, SEEDS: json.dumps(len(scores))}
     return verdict_of(decision, tags)
 
@@ -89,7 +91,7 @@ def _score_seeds(run: Run, unseen: ScoredSet, seeds: Sequence[TrialRecord]) -> l
     return found
 
 
-def decide(
+def compare_with_champion(
     tracker: Tracker,
     champion: Version | None,
     scores: Sequence[GxltScores],
@@ -111,7 +113,7 @@ def decide(
             text = f"the scores of the champion, version {champion.number}, are not to be had"
             return Decision(False, f"{text}: {error}")
     limits = {"alpha": settings.alpha, "max_language_drop": settings.max_language_drop}
-    return promotion(before, scores, **limits)
+    return decide(before, scores, **limits)
 
 
 def _stored_scores(tracker: Tracker, champion: Version) -> list[GxltScores]:

@@ -1,4 +1,4 @@
-"""What a confirmation has found, as tables. In: candidates, best mean first. Out: scores, 0 to 100.
+"""What a confirmation has found, as tables. In: contenders, best mean first. Out: scores, 0 to 100.
 
 They are for the terminal, the page of a study and the files beside its run.
 """
@@ -9,7 +9,7 @@ import pandas as pd
 
 from xmrc.scoring.reader_tables import difference_columns
 from xmrc.search.progress import shown_values
-from xmrc.selection.contenders import Candidate, differences, spreads, without_seed
+from xmrc.selection.contenders import Contender, differences, spreads, without_seed
 from xmrc.tables import Column, Table, frame_of
 
 _COLUMNS = (
@@ -23,8 +23,8 @@ _COLUMNS = (
 )
 
 
-def candidates_table(found: Sequence[Candidate], metric: str) -> Table:
-    """The scores of each candidate: mean, standard deviation and 95 % interval of the mean."""
+def contenders_table(found: Sequence[Contender], metric: str) -> Table:
+    """The scores of each contender: mean, standard deviation and 95 % interval of the mean."""
     rows = []
     for one in found:
         settings = shown_values(without_seed(one.trial.values))
@@ -38,8 +38,8 @@ def candidates_table(found: Sequence[Candidate], metric: str) -> Table:
     return Table(frame, _COLUMNS, title, sections=list(frame["trial"]))
 
 
-def candidate_rows(found: Sequence[Candidate], metric: str) -> Table:
-    """A row for each candidate, as a file has it: its settings, and those numbers side by side."""
+def contender_rows(found: Sequence[Contender], metric: str) -> Table:
+    """A row for each contender, as a file has it: its settings, and those numbers side by side."""
     rows = []
     for one in found:
         own = without_seed(one.trial.values)
@@ -53,8 +53,8 @@ def candidate_rows(found: Sequence[Candidate], metric: str) -> Table:
     return Table(frame_of(rows))
 
 
-def differences_table(found: Sequence[Candidate], metric: str) -> Table:
-    """Every two candidates by their means of what the search selects by."""
+def differences_table(found: Sequence[Contender], metric: str) -> Table:
+    """Every two contenders by their means of what the search selects by."""
     rows = differences(found)
     names = {"trial": rows["first"].astype(int), "less_trial": rows["second"].astype(int)}
     tests = rows[["difference", "low", "high", "p", "p_holm"]]
