@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tiny_jobs import FACTS, LANGUAGES, Recorder, run_job, tiny_job
+from tiny_jobs import LANGUAGES, Recorder, run_job, tiny_job
 from transformers import AutoModelForQuestionAnswering, AutoTokenizer
 
 from xmrc.data.cache import Cache
@@ -235,29 +235,8 @@ def test_watched_answers_survive_a_stop(folder: Path, tmp_path: Path) -> None:
 # Training data
 
 
-@pytest.mark.parametrize("ntl", [0, 1, 2, 5])
-def test_pairs_are_sampled_over_languages(ntl: int, folder: Path) -> None:
-    windows = windows_of_job(folder, data={"ntl": ntl})
-    languages = 1 + min(ntl, 2)
-    assert len(windows.examples) == len(FACTS) * languages**2
-    by_id = {example.id: set[str]() for example in windows.examples}
-    for example in windows.examples:
-        by_id[example.id] |= {example.question_language, example.context_language}
-    assert all("en" in drawn and len(drawn) == languages for drawn in by_id.values())
-
-
-def test_without_sampling_the_examples_are_taken_as_they_are(folder: Path) -> None:
-    found = windows_of_job(folder, data={"sampling": "none"}).examples
-    assert list(found) == load_examples(tiny_job(folder).train)
-
-
-def test_the_seed_draws_the_languages(folder: Path) -> None:
-    draws = [list(windows_of_job(folder, training={"seed": seed}).examples) for seed in (3, 3, 4)]
-    assert draws[0] == draws[1] != draws[2]
-
-
-def windows_of_job(folder: Path, **changes: Any) -> Any:
-    job = tiny_job(folder, **changes)
+def windows_of_job(folder: Path) -> Any:
+    job = tiny_job(folder)
     return job.data.windows(load_tokenizer(job.start))
 
 
