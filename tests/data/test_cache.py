@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 import xmrc
 from xmrc.data.cache import Cache, content_hash
-from xmrc.errors import ResourceError
+from xmrc.errors import DataError, ResourceError
+from xmrc.files import SEAL, seal
 
 REPOSITORY = Path(xmrc.__file__).parents[1]
 SLOW_BUILDER = """
@@ -43,7 +44,8 @@ NOBODY_BUILDER = """
 import os, sys
 from pathlib import Path
 from xmrc.data.cache import Cache
-from xmrc.errors import ResourceError
+from xmrc.errors import DataError, ResourceError
+from xmrc.files import SEAL, seal
 if os.getuid() == 0:
     os.setuid(65534)
 try:
@@ -79,7 +81,7 @@ def test_content_is_written_once_and_found_again(tmp_path: Path) -> None:
 
 def test_builders_in_several_processes_build_once_and_see_it_whole(tmp_path: Path) -> None:
     builders = [start(SLOW_BUILDER, tmp_path / "cache", tmp_path / "log") for _ in range(5)]
-    assert [builder.communicate()[0].strip() for builder in builders] == ["2"] * 5
+    assert [builder.communicate()[0].strip() for builder in builders] == ["3"] * 5  # and the seal
     assert (tmp_path / "log").read_text() == "written\n"
 
 
@@ -88,7 +90,7 @@ def test_a_killed_writer_leaves_nothing_and_the_next_one_cleans_up(tmp_path: Pat
     assert killed.wait() == -signal.SIGKILL
     assert not (tmp_path / "kind" / "key").exists()
     folder = Cache(tmp_path).build("kind", "key", write_greeting)
-    assert [path.name for path in folder.iterdir()] == ["greeting"]
+    assert sorted(path.name for path in folder.iterdir()) == ["greeting", SEAL]
     assert [path for path in folder.parent.iterdir() if path.is_dir()] == [folder]
 
 
@@ -108,10 +110,19 @@ def test_another_machine_that_was_first_wins(tmp_path: Path) -> None:
         write_greeting(folder)
         (folder.parent / "key").mkdir()
         (folder.parent / "key" / "theirs").write_text("theirs")
+        seal(folder.parent / "key")
 
     folder = Cache(tmp_path).build("kind", "key", write)
-    assert [path.name for path in folder.iterdir()] == ["theirs"]
+    assert sorted(path.name for path in folder.iterdir()) == [SEAL, "theirs"]
     assert [path for path in folder.parent.iterdir() if path.is_dir()] == [folder]
+
+
+@pytest.mark.parametrize("content", [None, "hell"])
+def test_a_folder_that_has_lost_something_is_refused(content: str | None, tmp_path: Path) -> None:
+    file = Cache(tmp_path).build("kind", "key", write_greeting) / "greeting"
+    file.unlink() if content is None else file.write_text(content)
+    with pytest.raises(DataError, match=rf"^{file.parent}: must have all .* delete the folder$"):
+        Cache(tmp_path).build("kind", "key", must_not_write)
 
 
 def test_storage_below_a_file_is_refused_with_its_name(tmp_path: Path) -> None:

@@ -433,10 +433,10 @@ def test_texts_are_tokenised_once_whatever_their_order(
     tmp_path: Path,
 ) -> None:
     once = tokenize_texts(SENTENCES, wordpiece_tokenizer, Cache(tmp_path))
-    (file,) = tmp_path.glob("tokens/*/*")
+    (file,) = tmp_path.glob("tokens/*/*.arrow")
     written = file.stat().st_mtime_ns
     again = tokenize_texts([*SENTENCES[::-1], *SENTENCES], wordpiece_tokenizer, Cache(tmp_path))
-    assert [path.stat().st_mtime_ns for path in tmp_path.glob("tokens/*/*")] == [written]
+    assert [path.stat().st_mtime_ns for path in tmp_path.glob("tokens/*/*.arrow")] == [written]
     assert len(once) == len(again) == len(SENTENCES)
     for sentence in SENTENCES:
         row = again.row(sentence)
@@ -448,14 +448,14 @@ def test_texts_are_tokenised_once_whatever_their_order(
         assert list(offsets) == direct["offset_mapping"]
     tokenize_texts(SENTENCES, unigram_tokenizer, Cache(tmp_path))
     tokenize_texts(SENTENCES[1:], wordpiece_tokenizer, Cache(tmp_path))
-    assert len(list(tmp_path.glob("tokens/*/*"))) == 3
+    assert len(list(tmp_path.glob("tokens/*/*.arrow"))) == 3
 
 
 def test_tokens_are_mapped_and_not_copied(
     wordpiece_tokenizer: PreTrainedTokenizerBase, tmp_path: Path
 ) -> None:
     texts = tokenize_texts(SENTENCES, wordpiece_tokenizer, Cache(tmp_path))
-    (file,) = tmp_path.glob("tokens/*/*")
+    (file,) = tmp_path.glob("tokens/*/*.arrow")
     mapped = Path("/proc/self/maps")
     if mapped.exists():
         assert str(file) in mapped.read_text()

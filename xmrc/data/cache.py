@@ -1,8 +1,9 @@
 """What is expensive is computed once. In: what it is computed from. Out: the folder that holds it.
 
 A folder `root/kind/key` is either absent or whole: its writer fills a sibling that no reader looks
-at and renames it into place. `key` is the `content_hash` of everything the content depends on, so
-nothing in the cache ever has to be invalidated.
+at and renames it into place, sealed with the sizes and checksums of its files. `key` is the
+`content_hash` of everything the content depends on, so nothing in the cache ever has to be
+invalidated.
 """
 
 import errno
@@ -14,8 +15,8 @@ from typing import Any
 
 from filelock import FileLock
 
-from xmrc.errors import ResourceError
-from xmrc.files import creating_folder, remove_abandoned
+from xmrc.errors import DataError, ResourceError
+from xmrc.files import creating_folder, is_whole, remove_abandoned, seal
 
 _STORAGE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
@@ -31,12 +32,13 @@ class Cache:
 
         Of several builders one writes and the others wait for it. A file system that ignores locks
         (some network ones) costs double work, nothing else: the first rename wins. An error in
-        `write` is raised as it is. Raises ResourceError where the storage cannot be written.
+        `write` is raised as it is. Raises ResourceError where the storage cannot be written,
+        DataError where the folder has lost something since.
         """
         target = self.root / kind / key
         try:
             if target.exists():
-                return target
+                return _whole(target)
             target.parent.mkdir(parents=True, exist_ok=True)
             lock = FileLock(target.with_name(f".{key}.lock"))
             lock.acquire()
@@ -47,7 +49,7 @@ class Cache:
                 _fill(target, write)
         finally:
             lock.release()
-        return target
+        return _whole(target)
 
 
 def content_hash(*parts: Any) -> str:
@@ -81,10 +83,17 @@ def _fill(target: Path, write: Callable[[Path], None]) -> None:
         with creating_folder(target) as partial:
             begun = True
             write(partial)
+            seal(partial)
     except OSError as error:
         if error.errno in _STORAGE_ERRORS or not begun:
             raise _unwritable(target.parent, error) from error
         raise
+
+
+def _whole(folder: Path) -> Path:
+    if not is_whole(folder):
+        raise DataError(f"{folder}: must have all that was written there; delete the folder")
+    return folder
 
 
 def _unwritable(folder: Path, error: OSError) -> ResourceError:

@@ -15,7 +15,8 @@ from xmrc.scoring.gxlt import language_metrics, summarise
 from xmrc.scoring.score_tables import RANKS, pair_rows, rank_histogram
 from xmrc.search.folder import CHAMPION
 from xmrc.search.ledger import TrialRecord, best_evaluation
-from xmrc.search.observed import OF_CONFIRMATION, PAIRS, read_table
+from xmrc.search.observed import PAIRS, read_table
+from xmrc.search.phases import CONFIRMATION
 from xmrc.selection import final_sets
 from xmrc.settings import RunSettings
 from xmrc.settings.domains import is_in
@@ -119,7 +120,7 @@ def _ours(name: str, system: ExpectedSystem, findings: Findings) -> _Ours | None
     reader = findings.reader if trial is findings.best else trial
     evaluation = best_evaluation(reader, findings.metric)
     means = {(name, MEAN): value for name, value in evaluation.items()}
-    table = f"{OF_CONFIRMATION if reader is not trial else ''}{PAIRS}"
+    table = f"{CONFIRMATION.tables if reader is not trial else ''}{PAIRS}"
     rows = read_table(findings.ledger.path.parent / table)
     place = {"trial": reader.number, "evaluation": evaluation["evaluation"]}
     pairs = rows[(rows[list(place)] == pd.Series(place)).all(axis=1)] if len(rows) else rows

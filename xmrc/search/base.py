@@ -13,7 +13,8 @@ from ray.tune.experiment import Trial
 from rich.console import Console
 
 from xmrc.data.cache import Cache
-from xmrc.errors import XmrcError
+from xmrc.errors import DataError, XmrcError
+from xmrc.files import is_intact
 from xmrc.learning.job import MODEL, TrainingJob
 from xmrc.search.phases import Phase
 from xmrc.search.prepare import base_job, base_key, given_base
@@ -44,7 +45,7 @@ def find_base(run: Run) -> str:
     """The checkpoint of the base, found or trained now.
 
     Errors: an XmrcError with the cause if the base cannot be trained, DataError if its model is
-    not there, KeyboardInterrupt if Ray Tune was interrupted.
+    not there or its checkpoint was changed, KeyboardInterrupt if Ray Tune was interrupted.
     """
     base = run.study.settings.base
     assert base is not None
@@ -61,6 +62,8 @@ def find_base(run: Run) -> str:
 
     known = (cache.root / "base" / key).exists()
     found = cache.build("base", key, train)
+    if known and not is_intact(found):
+        raise DataError(f"{found}: must be as it was written; delete it, to train the base again")
     spent = clock(time.time() - began)
     run.say(f"base: found in {found}" if known else f"base: trained in {spent}")
     return str(found)

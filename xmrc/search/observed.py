@@ -19,7 +19,6 @@ from xmrc.scoring.predictions import PAIR, SCORES
 from xmrc.tracking.tracker import Tracker
 
 PAIRS, C_KL, WATCHED = "pairs.csv", "c_kl.csv", "watched.csv"
-OF_CONFIRMATION = "confirmation-"  # what the names of a confirmation's tables begin with
 
 _TABLES = {PAIRS: "pairs", C_KL: "c_kl", WATCHED: "watched"}  # by what reports call them
 _TYPES = {

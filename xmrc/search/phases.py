@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from xmrc.search.observed import OF_CONFIRMATION
-
 
 @dataclass(frozen=True)
 class Phase:
@@ -19,5 +17,5 @@ class Phase:
 
 SEARCH = Phase("search", "trials.json", "trial")
 CONFIRMATION = Phase(
-    "confirm", "confirm.json", "confirmation", {"xmrc.role": "confirmation"}, OF_CONFIRMATION
+    "confirm", "confirm.json", "confirmation", {"xmrc.role": "confirmation"}, "confirmation-"
 )

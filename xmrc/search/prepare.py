@@ -13,6 +13,7 @@ from xmrc.data.cache import Cache, content_hash
 from xmrc.data.demo.corpus import DEMO_ENCODER
 from xmrc.data.features import WindowSize, check_window_size, distinct_texts, pair_template
 from xmrc.errors import DataError
+from xmrc.files import SEAL
 from xmrc.learning.candidates import CandidateSource
 from xmrc.learning.job import TrainingJob
 from xmrc.learning.model import check_positions, load_config, load_model, load_tokenizer
@@ -176,7 +177,7 @@ def checkpoint_hash(source: str) -> str:
     folder = Path(source)
     if not folder.is_dir():
         return content_hash(source, _hub_commit(source))
-    files = sorted(path for path in folder.iterdir() if path.is_file())
+    files = sorted(one for one in folder.iterdir() if one.is_file() and one.name != SEAL)
     return content_hash(*((part) for path in files for part in (path.name, path.read_bytes())))
 
 
