@@ -49,7 +49,7 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Cell:
+class _Cell:
     """What stands in a cell; `value`: what it is sorted by, None where there is nothing."""
 
     column: Column
@@ -100,7 +100,7 @@ class Table:
         ]
 
     @property
-    def cells(self) -> list[list[Cell]]:
+    def cells(self) -> list[list[_Cell]]:
         """What is shown, row by row."""
         columns = [list(self._cells_of(column)) for column in self.shown]
         return [list(row) for row in zip(*columns, strict=True)]
@@ -116,15 +116,15 @@ class Table:
         sections = self.sections or [None] * len(self.frame)
         return [row == 0 or sections[row - 1] != one for row, one in enumerate(sections)]
 
-    def _cells_of(self, column: Column) -> Iterator[Cell]:
+    def _cells_of(self, column: Column) -> Iterator[_Cell]:
         rows = self.frame[[column.name, *column.more]].itertuples(index=False, name=None)
         strong = self.strong.get(column.name, [False] * len(self.frame))
         show = column.show.format if isinstance(column.show, str) else column.show
         for values, stands_out in zip(rows, strong, strict=True):
             if pd.isna(values[0]):
-                yield Cell(column, column.absent, None, bool(stands_out))
+                yield _Cell(column, column.absent, None, bool(stands_out))
             else:
-                yield Cell(column, show(*values), values[0], bool(stands_out))
+                yield _Cell(column, show(*values), values[0], bool(stands_out))
 
 
 def frame_of(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
@@ -226,7 +226,7 @@ def _latex_row(texts: Iterable[str]) -> str:
     return " & ".join(texts) + r" \\"
 
 
-def _html_cell(cell: Cell, numeric: bool) -> tuple[str, str | None, Any]:
+def _html_cell(cell: _Cell, numeric: bool) -> tuple[str, str | None, Any]:
     """Text, classes, value."""
     change = cell.column.change and (cell.strong or not cell.column.starred)
     classes = [

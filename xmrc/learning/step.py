@@ -18,7 +18,7 @@ from xmrc.learning.terms.objective import Objective
 from xmrc.learning.terms.term import Student
 
 Wrap = Callable[[nn.Module], nn.Module]
-LossParts = dict[str, Tensor]  # name to a scalar; `loss` is what is differentiated
+_LossParts = dict[str, Tensor]  # name to a scalar; `loss` is what is differentiated
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class GradientStep:
         self._wrapped = wrap(self.module)
         self._objective, self._worker, self._precision = objective, worker, precision
 
-    def run(self, batches: Sequence[Batch], window_count: int, *, divided: bool) -> LossParts:
+    def run(self, batches: Sequence[Batch], window_count: int, *, divided: bool) -> _LossParts:
         """This worker's shares of all parts of the loss over `window_count` windows.
 
         `divided`: whether any worker has more than one micro-batch; the same on all of them.
@@ -66,11 +66,11 @@ class GradientStep:
         self._wrapped.train()
         whole = _WholeBatch(batches, window_count, divided, self.student, self.read, self._worker)
         aheads = [term.look_ahead(whole) for _, term in self._objective]
-        sums: LossParts = {}
+        sums: _LossParts = {}
         for number, batch in enumerate(batches):
             with self._communication(last=number + 1 == len(batches)):
                 student = whole.student_with_gradient(number)
-                losses, parts = list[Tensor](), LossParts()
+                losses, parts = list[Tensor](), _LossParts()
                 for (weight, term), ahead in zip(self._objective, aheads, strict=True):
                     share = term.share(student, batch, ahead[number], window_count)
                     losses.append(weight * share.loss)

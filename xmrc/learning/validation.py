@@ -21,7 +21,7 @@ _SHOWN = 5  # answers to a watched question
 
 
 @dataclass(frozen=True, slots=True)
-class WatchedAnswer:
+class _WatchedAnswer:
     """One of the first answers to a watched question over one context."""
 
     id: str
@@ -42,7 +42,7 @@ class Observations:
     """
 
     pairs: pd.DataFrame = field(default_factory=pd.DataFrame)
-    watched: Sequence[WatchedAnswer] = ()
+    watched: Sequence[_WatchedAnswer] = ()
 
 
 @dataclass
@@ -89,11 +89,11 @@ class Validation:
         )
 
 
-def _first_answers(example: Example, prediction: Prediction) -> list[WatchedAnswer]:
+def _first_answers(example: Example, prediction: Prediction) -> list[_WatchedAnswer]:
     """The best first."""
     golds, language = [answer.text for answer in example.answers], example.context_language
     return [
-        WatchedAnswer(
+        _WatchedAnswer(
             id=example.id,
             question_language=example.question_language,
             context_language=language,

@@ -13,7 +13,7 @@ _WIDEST, _HALF = 1078, 530  # pixels of the page
 
 
 @dataclass(frozen=True)
-class Picture:
+class _Picture:
     """A PNG file and what to say of it; a `half` one is small enough for two side by side."""
 
     path: Path
@@ -39,7 +39,7 @@ class PageSection:
     title: str
     words: list[str] = field(default_factory=list)
     tables: list[Table] = field(default_factory=list)
-    pictures: list[Picture] = field(default_factory=list)
+    pictures: list[_Picture] = field(default_factory=list)
     folded: Mapping[str, str] = field(default_factory=dict)  # texts that open on a click
 
     def __bool__(self) -> bool:
@@ -61,4 +61,4 @@ class PageSection:
     ) -> None:
         """Let `draw` make a picture of something, and show it."""
         draw(path, *what, **how)
-        self.pictures.append(Picture(path, caption, half))
+        self.pictures.append(_Picture(path, caption, half))

@@ -16,7 +16,7 @@ from scipy import stats
 
 from xmrc.scoring.statistics import LEVEL, corrected, welch
 
-Interval = tuple[float, float]  # low, high; 95 %
+_Interval = tuple[float, float]  # low, high; 95 %
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Spread:
     seeds: int
     mean: float
     deviation: float | None
-    interval: Interval | None
+    interval: _Interval | None
 
 
 def spread(sample: Sequence[float]) -> Spread:

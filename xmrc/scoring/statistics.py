@@ -31,7 +31,7 @@ from xmrc.scoring.resampling import (
 
 METRICS = ("f1", "em")
 LEVEL = 0.95  # of the intervals
-ALPHA = 0.05  # of what is called significant
+_ALPHA = 0.05  # of what is called significant
 RESAMPLES = 10_000
 _ROUNDING = 1e-9  # points; values closer together than this are the same
 
@@ -144,9 +144,9 @@ def holm(p_values: Sequence[float] | np.ndarray | pd.Series) -> np.ndarray:
 
 def corrected(rows: pd.DataFrame, family: Sequence[str]) -> pd.DataFrame:
     """Rows with their p-values `p` after Holm's correction, `p_holm`, and whether that is below
-    ALPHA, `significant`. Corrected together are those of equal columns `family` that have one."""
+    0.05, `significant`. Corrected together are those of equal columns `family` that have one."""
     p_holm = rows.groupby([*family, rows["p"].notna()])["p"].transform(holm)
-    return rows.assign(p_holm=p_holm, significant=p_holm < ALPHA)
+    return rows.assign(p_holm=p_holm, significant=p_holm < _ALPHA)
 
 
 def shown_p(p: float) -> str:

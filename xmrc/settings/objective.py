@@ -35,7 +35,7 @@ class Need:
     words: str
 
 
-class TermType(Protocol):
+class _TermType(Protocol):
     """What settings know of a class that computes a term of the loss."""
 
     def __call__(self, objective: "ObjectiveSettings", pairs: Sequence[tuple[str, str]]) -> Any:
@@ -50,7 +50,7 @@ class TermType(Protocol):
         """Raise what `wording.broken` makes where the objective breaks a rule of the term."""
 
 
-class SpanLossType(TermType, Protocol):
+class _SpanLossType(_TermType, Protocol):
     """What settings know of a class that computes a span loss."""
 
     over_candidates: bool  # whether it is one over Z, which a base has to mine
@@ -113,19 +113,19 @@ class ObjectiveSettings(Section):
         return _unpickled, (loaded_plugins(), pickle.dumps(self.__getstate__()))
 
 
-_span_losses: dict[str, SpanLossType] = {}
-_terms: dict[str, TermType] = {}
+_span_losses: dict[str, _SpanLossType] = {}
+_terms: dict[str, _TermType] = {}
 _needs: list[Need] = []
 _owners: dict[tuple[str, str], str] = {}  # kind and name to the plugin that registered it
 _holders: list[type[BaseModel]] = [ObjectiveSettings]
 
 
-def span_losses() -> Mapping[str, SpanLossType]:
+def span_losses() -> Mapping[str, _SpanLossType]:
     """Every span loss by the name that `objective.span` knows it by."""
     return dict(_span_losses)
 
 
-def terms() -> Mapping[str, TermType]:
+def terms() -> Mapping[str, _TermType]:
     """Every term beside the span loss by its name, which is that of its section."""
     return dict(_terms)
 
@@ -140,13 +140,13 @@ def spans_over_candidates() -> tuple[str, ...]:
     return tuple(name for name, loss in _span_losses.items() if loss.over_candidates)
 
 
-def add_span_loss(name: str, loss: SpanLossType) -> None:
+def add_span_loss(name: str, loss: _SpanLossType) -> None:
     """Make `objective.span: name` known. SettingsError: another plugin has the name."""
     _claim("span loss", name)
     _span_losses[name] = loss
 
 
-def add_term(name: str, term: TermType) -> None:
+def add_term(name: str, term: _TermType) -> None:
     """Make a term known whose section is `name`. SettingsError: another plugin has the name."""
     _claim("term", name)
     _terms[name] = term

@@ -34,7 +34,7 @@ class ContrastSettings(Section):
     """Best wrong spans, of which the one most like the answer counts."""
 
 
-class Anchors(NamedTuple):
+class _Anchors(NamedTuple):
     """Where question, answer and hard negative of each window stand, first and last token."""
 
     start_B3: Tensor
@@ -123,7 +123,7 @@ class Contrast(Term):
         if objective.alpha > 0 and objective.section("contrast") is None:
             raise broken("alpha", "must be 0 where contrast is none", objective.alpha)
 
-    def look_ahead(self, whole: WholeBatch) -> Sequence[tuple[Anchors, CachedGradient]]:
+    def look_ahead(self, whole: WholeBatch) -> Sequence[tuple[_Anchors, CachedGradient]]:
         """The anchors of each micro-batch, and the gradient of the whole loss at their vectors."""
         students = [whole.student(number) for number in range(len(whole.batches))]
         sums = [student.sums_BLD for student in students]
@@ -140,7 +140,7 @@ class Contrast(Term):
         self,
         student: Student,
         batch: Batch,
-        ahead: tuple[Anchors, CachedGradient],
+        ahead: tuple[_Anchors, CachedGradient],
         window_count: int,
     ) -> LossShare:
         """This micro-batch's share of the loss of the whole batch."""
@@ -149,7 +149,7 @@ class Contrast(Term):
         return LossShare(loss, {"loss_contrast": loss})
 
     @torch.no_grad()
-    def anchors(self, sums_BLD: Tensor, logits: SpanLogits, batch: Batch) -> Anchors:
+    def anchors(self, sums_BLD: Tensor, logits: SpanLogits, batch: Batch) -> _Anchors:
         """Question and answer of each window, and of A the span that is most like the answer.
 
         A are the best spans of the student as it is, without the answer; of spans that are equally
@@ -170,12 +170,12 @@ class Contrast(Term):
         ).masked_fill(~present_B1, 0)
         question_B2 = _question(batch)
         start_B3, end_B3 = torch.stack([question_B2, gold_B2, negative_B2], dim=1).unbind(dim=2)
-        return Anchors(start_B3, end_B3, present_B1[:, 0])
+        return _Anchors(start_B3, end_B3, present_B1[:, 0])
 
     def gradients(
         self,
         vectors: Sequence[Tensor],
-        anchors: Sequence[Anchors],
+        anchors: Sequence[_Anchors],
         batches: Sequence[Batch],
         window_count: int,
     ) -> list[CachedGradient]:
@@ -199,12 +199,12 @@ class Contrast(Term):
         return [CachedGradient(*part) for part in zip(*parts, strict=True)]
 
 
-def _vectors(sums_BLD: Tensor, anchors: Anchors) -> Tensor:
+def _vectors(sums_BLD: Tensor, anchors: _Anchors) -> Tensor:
     """The mean states of question, answer and hard negative, (B, 3, D)."""
     return span_means(sums_BLD, anchors.start_B3, anchors.end_B3)
 
 
-def _facts(anchors: Anchors, batch: Batch) -> Tensor:
+def _facts(anchors: _Anchors, batch: Batch) -> Tensor:
     """Question id, whether the window holds its answer, whether it has a hard negative, (B, 3)."""
     flags = (batch.has_answer_B, anchors.has_negative_B)
     return torch.stack([batch.question_B, *(flag.long() for flag in flags)], dim=1)

@@ -24,7 +24,7 @@ from xmrc.settings.objective import (
 )
 
 _SpanLoss = TypeVar("_SpanLoss", bound="type[SpanLoss]")
-CANDIDATES = "candidates"  # the section that all losses over Z share
+_CANDIDATES = "candidates"  # the section that all losses over Z share
 _SPAN = "objective.span"
 _OF_HARD_LEARNING = ("weights", "gold_floor", "learning_rate")
 
@@ -60,7 +60,7 @@ class SpanLoss(Term):
 
     def __init__(self, objective: ObjectiveSettings, pairs: Sequence[LanguagePair] = ()) -> None:
         super().__init__(objective, pairs)
-        self.candidates: CandidateSettings = objective.section(CANDIDATES)
+        self.candidates: CandidateSettings = objective.section(_CANDIDATES)
 
     @classmethod
     def weight_in(cls, objective: ObjectiveSettings) -> float:
@@ -137,19 +137,19 @@ def register_span_loss(
 
 
 add_section(
-    CANDIDATES,
+    _CANDIDATES,
     CandidateSettings,
     CandidateSettings(),
     [
         Need(
-            (f"objective.{CANDIDATES}",),
+            (f"objective.{_CANDIDATES}",),
             _SPAN,
             lambda span: span in spans_over_candidates(),
             "one over candidates, as mml, hard_em and hl are",
         ),
         Need(
             tuple(
-                f"objective.{CANDIDATES}.{key}"
+                f"objective.{_CANDIDATES}.{key}"
                 for key in ("weights", "gold_floor", "learning_rate")
             ),
             _SPAN,
