@@ -1,20 +1,26 @@
 """What is written is whole, and what was changed since says so."""
 
+import csv
 import json
 import shutil
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
-from xmrc.errors import DataError
+from xmrc.errors import DataError, ResourceError
 from xmrc.files import (
     SEAL,
+    check_writable,
     creating_folder,
     is_intact,
     is_whole,
     read_document,
     remove_abandoned,
+    replacing,
+    replacing_folder,
     seal,
+    write_csv,
     write_document,
 )
 
@@ -120,3 +126,77 @@ def test_what_the_killed_have_left_beside_can_be_removed(tmp_path: Path) -> None
     with creating_folder(tmp_path / "newer"):
         remove_abandoned(tmp_path / "new")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["new", "newer"]
+
+
+def test_the_name_appears_when_the_file_is_whole(tmp_path: Path) -> None:
+    target = tmp_path / "file"
+    with replacing(target) as partial:
+        partial.write_text("half")
+        assert not target.exists()
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_folder_appears_whole(tmp_path: Path) -> None:
+    target = tmp_path / "new" / "out"
+    with replacing_folder(target, ["a", "b"]) as partial:
+        (partial / "a").write_text("1")
+        (partial / "b").write_text("2")
+        assert not target.exists()
+    assert {path.name: path.read_text() for path in target.iterdir()} == {"a": "1", "b": "2"}
+    assert list(target.parent.iterdir()) == [target]
+
+
+def test_in_a_folder_that_is_there_only_the_named_files_change(tmp_path: Path) -> None:
+    for name in ("a", "b", "mine"):
+        (tmp_path / name).write_text("old")
+    with replacing_folder(tmp_path, ["a", "b"]) as partial:
+        (partial / "a").write_text("new")
+    # "b" was of the evaluation before, and would be taken for one of this
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {
+        "a": "new",
+        "mine": "old",
+    }
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_folder_that_fails_is_as_before(tmp_path: Path, there: bool) -> None:
+    target = tmp_path / "out"
+    if there:
+        target.mkdir()
+        (target / "a").write_text("old")
+
+    def fail() -> None:
+        with replacing_folder(target, ["a"]) as partial:
+            (partial / "a").write_text("half")
+            raise RuntimeError("half-way")
+
+    with pytest.raises(RuntimeError, match="half-way"):
+        fail()
+    assert [path.read_text() for path in tmp_path.rglob("*") if path.is_file()] == ["old"] * there
+    assert [path.name for path in tmp_path.iterdir()] == ["out"] * there
+
+
+def test_what_can_be_written_is_known_before_and_nothing_is_left(tmp_path: Path) -> None:
+    check_writable(tmp_path)
+    check_writable(tmp_path / "a" / "b")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").write_text("")
+    for blocked in (tmp_path / "file", tmp_path / "file" / "below", tmp_path / ("x" * 300)):
+        with pytest.raises(ResourceError, match="cannot be written") as caught:
+            check_writable(blocked)
+        assert str(blocked) in str(caught.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_frame_is_written_with_every_digit_and_every_string(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"score": [1 / 3, 1e-05, float("nan")]}, [4, 5, 6])
+    frame["text"] = pd.Series(["a,b", "x \ud800\ny", ""], frame.index, dtype=object)
+    write_csv(tmp_path / "new" / "one.csv", frame)
+    with open(tmp_path / "new" / "one.csv", encoding="utf-8", newline="") as file:
+        assert list(csv.reader(file)) == [
+            ["score", "text"],
+            [str(1 / 3), "a,b"],
+            ["1e-05", "x \\ud800\ny"],  # UTF-8 has no lone surrogate
+            ["", ""],
+        ]
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["one.csv"]

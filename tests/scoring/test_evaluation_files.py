@@ -7,7 +7,6 @@ import pytest
 from gxlt_scores import gxlt_scores
 
 from xmrc.errors import DataError, ResourceError
-from xmrc.files import check_writable, replacing, replacing_folder
 from xmrc.scoring.evaluation_files import read_scores, write_matrix, write_predictions, write_scores
 from xmrc.scoring.predictions import Prediction
 from xmrc.scoring.spans import AnswerSpan
@@ -111,69 +110,9 @@ def test_a_failure_leaves_the_old_file_and_nothing_beside_it(tmp_path):
     assert list(tmp_path.iterdir()) == [target]
 
 
-def test_the_name_appears_when_the_file_is_whole(tmp_path):
-    target = tmp_path / "file"
-    with replacing(target) as partial:
-        partial.write_text("half")
-        assert not target.exists()
-    assert list(tmp_path.iterdir()) == [target]
-
-
 def test_a_folder_that_cannot_be_written_is_one_line_naming_the_file(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ResourceError, match=r"file/scores\.json: cannot be written") as caught:
         write_scores(tmp_path / "file" / "scores.json", SCORES)
     assert "\n" not in str(caught.value)
-    assert [path.name for path in tmp_path.iterdir()] == ["file"]
-
-
-def test_a_folder_appears_whole(tmp_path):
-    target = tmp_path / "new" / "out"
-    with replacing_folder(target, ["a", "b"]) as partial:
-        (partial / "a").write_text("1")
-        (partial / "b").write_text("2")
-        assert not target.exists()
-    assert {path.name: path.read_text() for path in target.iterdir()} == {"a": "1", "b": "2"}
-    assert list(target.parent.iterdir()) == [target]
-
-
-def test_in_a_folder_that_is_there_only_the_named_files_change(tmp_path):
-    for name in ("a", "b", "mine"):
-        (tmp_path / name).write_text("old")
-    with replacing_folder(tmp_path, ["a", "b"]) as partial:
-        (partial / "a").write_text("new")
-    # "b" was of the evaluation before, and would be taken for one of this
-    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {
-        "a": "new",
-        "mine": "old",
-    }
-
-
-@pytest.mark.parametrize("there", [True, False])
-def test_a_folder_that_fails_is_as_before(tmp_path, there):
-    target = tmp_path / "out"
-    if there:
-        target.mkdir()
-        (target / "a").write_text("old")
-
-    def fail():
-        with replacing_folder(target, ["a"]) as partial:
-            (partial / "a").write_text("half")
-            raise RuntimeError("half-way")
-
-    with pytest.raises(RuntimeError, match="half-way"):
-        fail()
-    assert [path.read_text() for path in tmp_path.rglob("*") if path.is_file()] == ["old"] * there
-    assert [path.name for path in tmp_path.iterdir()] == ["out"] * there
-
-
-def test_what_can_be_written_is_known_before_and_nothing_is_left(tmp_path):
-    check_writable(tmp_path)
-    check_writable(tmp_path / "a" / "b")
-    assert list(tmp_path.iterdir()) == []
-    (tmp_path / "file").write_text("")
-    for blocked in (tmp_path / "file", tmp_path / "file" / "below", tmp_path / ("x" * 300)):
-        with pytest.raises(ResourceError, match="cannot be written") as caught:
-            check_writable(blocked)
-        assert str(blocked) in str(caught.value)
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
