@@ -116,7 +116,9 @@ def test_latex(table):
     assert r"\caption{all of it: 0 to 100 \%}" in lines
     assert r"\begin{tabular}{llrrrr}" in lines
     assert r"run & what \& where & score & change & 95 \% interval & n \\" in lines
-    assert r"A & x <i> & 0.333 & \textbf{+4.0*} & -1.5 to 2.0 & 3 \\" in lines
+    assert (
+        r"A & x \textless{}i\textgreater{} & 0.333 & \textbf{+4.0*} & -1.5 to 2.0 & 3 \\" in lines
+    )
 
 
 def parsed(table):

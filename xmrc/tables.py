@@ -20,7 +20,13 @@ _SIGN = re.compile(r"(?<!\w)-(?=[\d.])")  # a minus, not that of an exponent
 _MARKDOWN = re.compile(r"[\\|*_<\[\]`]")  # what would not stand for itself
 _LATEX = str.maketrans(
     {sign: f"\\{sign}" for sign in "&%$#_{}"}
-    | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+    | {
+        "\\": r"\textbackslash{}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "<": r"\textless{}",
+        ">": r"\textgreater{}",
+    }
 )
 _LONG = 40  # characters of a cell that a page may break into lines
 _NOTHING = 0.05  # points; what is closer to 0 is neither a gain nor a loss
