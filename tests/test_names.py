@@ -5,6 +5,7 @@ underscore.
 """
 
 import ast
+import importlib
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ import pytest
 import xmrc
 
 ROOT = Path(xmrc.__file__).parent
+FOLDERS = [ROOT, *(ROOT.parent / name for name in ("tests", "benchmarks"))]
 OF_EVERY_COMMAND = {"main"}
 
 
@@ -53,6 +55,36 @@ def test_a_public_name_is_defined_once() -> None:
     assert len(homes()) > 400
     several = {name: paths for name, paths in homes().items() if len(paths) > 1}
     assert several == {}
+
+
+def used_by(path: Path) -> Iterator[str]:
+    """What a file takes from others: names that it imports, attributes that it reads."""
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, ast.ImportFrom):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.Attribute):
+            yield node.attr
+
+
+@cache
+def given_out() -> set[str]:
+    """What rooms name in `__all__`, for those who use xmrc as a library."""
+    folders = [path.parent.relative_to(ROOT.parent) for path in ROOT.rglob("__init__.py")]
+    rooms = [importlib.import_module(".".join(folder.parts)) for folder in folders]
+    return {name for room in rooms for name in getattr(room, "__all__", ())}
+
+
+def test_a_name_that_no_other_module_uses_is_private() -> None:
+    users = defaultdict(set)
+    for path in chain.from_iterable(folder.rglob("*.py") for folder in FOLDERS):
+        for name in used_by(path):
+            users[name].add(path)
+    lonely = {
+        name: path.relative_to(ROOT).as_posix()
+        for name, (path, *_) in homes().items()
+        if users[name] <= {path} and name not in given_out()
+    }
+    assert lonely == {}
 
 
 def root_of(module: str) -> str:

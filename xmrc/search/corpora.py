@@ -74,7 +74,7 @@ class StudyData:
 
     def stored(self, cache: Cache, data: DataSettings) -> "StudyData":
         """The same at rest in the cache: of the training corpus what is trained on."""
-        trained_on = replace(self.train, examples=training_examples(self.train, data))
+        trained_on = replace(self.train, examples=_training_examples(self.train, data))
         return replace(
             self,
             train=trained_on.stored(cache),
@@ -192,7 +192,7 @@ def _without_leakage(corpora: StudyData, data: DataSettings) -> StudyData:
 
     Errors: DataError with the count and examples, unless `data.allow_overlap`.
     """
-    training, scored = training_examples(corpora.train, data), [corpora.select, *corpora.unseen]
+    training, scored = _training_examples(corpora.train, data), [corpora.select, *corpora.unseen]
     allowed = data.allow_overlap
     check_unseen(corpora.select, corpora.unseen, allow_overlap=allowed)
     labels = iter(check_leakage(corpora.train.name, training, scored, allow_overlap=allowed))
@@ -223,10 +223,10 @@ def ntl_values(study: Study) -> set[int]:
 
 def _align_corpus(corpus: Corpus, data: DataSettings) -> int:
     """The number of parallel questions to sample from; every language has each of them."""
-    return len(align(corpus.name, training_examples(corpus, data), sampled_languages(data)))
+    return len(align(corpus.name, _training_examples(corpus, data), sampled_languages(data)))
 
 
-def training_examples(corpus: Corpus, data: DataSettings) -> list[Example]:
+def _training_examples(corpus: Corpus, data: DataSettings) -> list[Example]:
     """The examples whose question and context are in one of the sampled languages."""
     if data.sampling == "pairs" and data.ntl > 0 and not corpus.parallel:
         raise DataError(

@@ -28,7 +28,7 @@ _RECIPE = 1  # raised when training changes, so that no base of an older recipe 
 def check_study(study: Study) -> StudyData:
     """Refuse what cannot be trained, before anything is written; the corpora, read.
 
-    Errors: DataError and SettingsError, as in `study_corpora` and `check_checkpoint`.
+    Errors: DataError and SettingsError, as in `study_corpora` and `_check_checkpoint`.
     """
     corpora = study_corpora(study)
     check_given_encoder(study)
@@ -66,23 +66,23 @@ def _given_encoder(settings: RunSettings) -> str | None:
 def check_given_encoder(study: Study) -> None:
     """Refuse, before anything is written, an encoder that no reader of the study can be made of.
 
-    Errors: as in `check_checkpoint`.
+    Errors: as in `_check_checkpoint`.
     """
     encoder = _given_encoder(study.settings)
     if encoder is not None:  # else it is made to fit
-        check_checkpoint(encoder, study)
+        _check_checkpoint(encoder, study)
 
 
 def check_given_base(study: Study) -> None:
     """Refuse, before anything is written, a `base.model` that is no reader.
 
-    Errors: DataError if it is not there or cannot answer, else as in `check_checkpoint`.
+    Errors: DataError if it is not there or cannot answer, else as in `_check_checkpoint`.
     """
     base = study.settings.base
     if base is not None and base.model is not None:
         folder = given_base(base.model)
         check_answers(Path(folder))
-        check_checkpoint(folder, study)
+        _check_checkpoint(folder, study)
 
 
 def given_base(model: str) -> str:
@@ -93,7 +93,7 @@ def given_base(model: str) -> str:
     return str(folder.absolute())
 
 
-def check_checkpoint(source: str, study: Study) -> None:
+def _check_checkpoint(source: str, study: Study) -> None:
     """Refuse a checkpoint that cannot be opened, or that the study's windows do not fit into.
 
     Errors: DataError, SettingsError. The weights of a hub id are opened once the study begins.
