@@ -13,6 +13,7 @@ _HOMES = {
     "StudyData": "xmrc.search.corpora",
     "StudyFolder": "xmrc.search.folder",
     "TrialRecord": "xmrc.search.ledger",
+    "check_study": "xmrc.search.prepare",
     "find_start": "xmrc.search.base",
     "fit_trials": "xmrc.search.resources",
     "latest_folder": "xmrc.search.folder",
@@ -21,6 +22,7 @@ _HOMES = {
     "open_run": "xmrc.search.run",
     "print_plan": "xmrc.search.plan",
     "ray_cluster": "xmrc.search.cluster",
+    "read_start": "xmrc.search.reading",
     "search_trials": "xmrc.search.tuner",
     "study_corpora": "xmrc.search.corpora",
 }
