@@ -29,7 +29,7 @@ def pixels_of(path, colours, level):
 
 def test_rows_are_questions_and_columns_contexts(tmp_path):
     path = tmp_path / "matrix.png"
-    gxlt_heatmap(path, matrix([[0.0, 100.0], [0.0, 0.0]]), title="base", limits=(0, 100))
+    gxlt_heatmap(path, matrix([[0.0, 100.0], [0.0, 0.0]]), title="base")
     dark_rows, dark_columns = pixels_of(path, "YlGnBu", 1.0)
     light_rows, light_columns = pixels_of(path, "YlGnBu", 0.0)
     assert dark_rows.size > 1000

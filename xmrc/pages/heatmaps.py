@@ -54,21 +54,13 @@ def draw_heatmaps(path: Path, heatmaps: Sequence[Heatmap], *, number: str = "{:.
     save_figure(path, figure)
 
 
-def gxlt_heatmap(
-    path: Path,
-    matrix: pd.DataFrame,
-    *,
-    title: str,
-    metric: str = "F1",
-    limits: tuple[float, float] | None = None,
-) -> None:
+def gxlt_heatmap(path: Path, matrix: pd.DataFrame, *, title: str, metric: str = "F1") -> None:
     """Draw a G-XLT table: question languages down, context languages across, means in the margins.
 
-    The diagonal, where question and context share their language, is framed. `limits` are the
-    scores of the lightest and the darkest colour (None: the table's own, widened to fives); give
-    two figures the same ones to compare them.
+    The diagonal, where question and context share their language, is framed. The lightest and the
+    darkest colour are the lowest and the highest score, widened to fives.
     """
-    colours = _colours(_SCORES, limits or _widened(matrix))
+    colours = _colours(_SCORES, _widened(matrix))
     _draw_gxlt(path, matrix, colours, title=title, label=metric, number="{:.1f}")
 
 

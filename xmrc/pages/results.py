@@ -7,9 +7,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
+from xmrc.data.scored_set import ScoredSet
 from xmrc.pages.charts import Estimate, draw_bars, draw_estimates
 from xmrc.pages.findings import Findings
 from xmrc.pages.heatmaps import gxlt_difference_heatmap, gxlt_heatmap
@@ -118,19 +120,7 @@ def final_sets_section(findings: Findings, out: Path) -> PageSection:
         base, best = (summarise(readings[name]) for name in (BASE, CHAMPION))
         sides = {"base": base.metrics, reader: best.metrics}
         section.tables.append(_metrics_table(sides, f"{final.title}, 0 to 100"))
-        before, after, file = base.matrix("f1"), best.matrix("f1"), key_of(final.name)
-        path = out / f"final-{file.replace('/', '-')}.png"
-        title, caption = f"{reader}: {final.title}", f"F1 of {reader} on {final.title}."
-        section.draw(path, caption, gxlt_heatmap, after, title=title, half=True)
-        section.draw(
-            path.with_stem(f"{path.stem}-difference"),
-            f"F1 on {final.title}, {reader} less the base.",
-            gxlt_difference_heatmap,
-            after,
-            before,
-            title=f"{reader} less base: {final.title}",
-            half=True,
-        )
+        _draw_final_set(final, reader, base.matrix("f1"), best.matrix("f1"), section, out)
     return section
 
 
@@ -141,23 +131,20 @@ def languages_section(findings: Findings, out: Path) -> PageSection:
     names = {"start": "the start", "best": findings.reader_name}
     scores = {name: summarise(scored) for name, scored in read.items() if scored is not None}
     for metric in ("f1", "em"):
-        shown, prefix = metric.upper(), f"gxlt-{metric}"
         tables = {name: one.matrix(metric) for name, one in scores.items()}
+        how: dict[str, Any] = {"metric": metric.upper(), "half": True}
         if len(tables) == len(read):
-            section.draw(
-                out / f"{prefix}-difference.png",
-                f"{shown}, {names['best']} less what it started from.",
-                gxlt_difference_heatmap,
-                tables["best"],
-                tables["start"],
-                title=f"{names['best']} less start",
-                metric=shown,
-                half=True,
-            )
+            caption = f"{metric.upper()}, {names['best']} less what it started from."
+            path, title = out / f"gxlt-{metric}-difference.png", f"{names['best']} less start"
+            what = tables["best"], tables["start"]
+            section.draw(path, caption, gxlt_difference_heatmap, *what, title=title, **how)
         for name, table in reversed(tables.items()):
-            caption = f"{shown} of {names[name]}{'' if name == 'best' else ' of all trials'}."
-            path, how = out / f"{prefix}-{name}.png", {"title": names[name], "metric": shown}
-            section.draw(path, caption, gxlt_heatmap, table, half=True, **how)
+            of = "" if name == "best" else " of all trials"
+            path, caption = (
+                out / f"gxlt-{metric}-{name}.png",
+                f"{metric.upper()} of {names[name]}{of}.",
+            )
+            section.draw(path, caption, gxlt_heatmap, table, title=names[name], **how)
     return section
 
 
@@ -181,6 +168,22 @@ def ranks_section(findings: Findings, out: Path) -> PageSection:
         section.words += [f"{name} is {line}." for line in in_words(diagnose(examples))]
         section.tables.append(_ranks_table(name, examples))
     return section
+
+
+def _draw_final_set(
+    final: ScoredSet,
+    reader: str,
+    base: pd.DataFrame,
+    best: pd.DataFrame,
+    section: PageSection,
+    out: Path,
+) -> None:
+    name, title = key_of(final.name).replace("/", "-"), f"{reader}: {final.title}"
+    caption = f"F1 of {reader} on {final.title}."
+    section.draw(out / f"final-{name}.png", caption, gxlt_heatmap, best, title=title, half=True)
+    path, title = out / f"final-{name}-difference.png", f"{reader} less base: {final.title}"
+    caption, draw = f"F1 on {final.title}, {reader} less the base.", gxlt_difference_heatmap
+    section.draw(path, caption, draw, best, base, title=title, half=True)
 
 
 def _verdict(findings: Findings) -> list[str]:

@@ -53,38 +53,21 @@ def page_trials_table(findings: Findings) -> Table:
 
 def search_section(findings: Findings, out: Path) -> PageSection:
     """How the search went, and which settings mattered."""
-    metric, space, section = findings.metric, findings.study.space, PageSection("Search")
+    metric, space, count = findings.metric, findings.study.space, len(findings.ranking)
     study = optuna_charts.rebuild(list(findings.ledger.trials.values()), space, metric)
+    history = "The score of each trial, and the best so far."
+    evaluations = "Each trial as it trained; those that end early were stopped."
+    parallel = "Score and settings of each trial; the stronger the colour, the higher the score."
+    hint = f" With {count} trials this is a hint at most." if count < _ENOUGH else ""
+    importance = f"What tells the best tenth of the trials from the others, in shares.{hint}"
+    section = PageSection("Search")
+    section.draw(out / "history.png", history, optuna_charts.draw_history, study, metric)
     section.draw(
-        out / "history.png",
-        "The score of each trial, and the best so far.",
-        optuna_charts.draw_history,
-        study,
-        metric,
+        out / "evaluations.png", evaluations, optuna_charts.draw_evaluations, study, metric
     )
-    section.draw(
-        out / "evaluations.png",
-        "Each trial as it trained; those that end early were stopped.",
-        optuna_charts.draw_evaluations,
-        study,
-        metric,
-    )
-    count = len(findings.ranking)
     if count > 1 and space:
-        section.draw(
-            out / "parallel.png",
-            "Score and settings of each trial; the stronger the colour, the higher the score.",
-            optuna_charts.draw_parallel,
-            study,
-            metric,
-        )
-        hint = f" With {count} trials this is a hint at most." if count < _ENOUGH else ""
-        section.draw(
-            out / "importance.png",
-            f"What tells the best tenth of the trials from the others, in shares.{hint}",
-            optuna_charts.draw_importances,
-            study,
-        )
+        section.draw(out / "parallel.png", parallel, optuna_charts.draw_parallel, study, metric)
+        section.draw(out / "importance.png", importance, optuna_charts.draw_importances, study)
     return section
 
 
@@ -107,14 +90,7 @@ def settings_section(findings: Findings, out: Path) -> PageSection:
     if contours:
         _draw_contours(findings, contours, section, out)
     if pairs.left_out:
-        count, drawn = len(pairs.left_out), len(pairs.drawn)
-        section.words.append(
-            f"Every setting has its curve. The {drawn + count} pairs of settings would be too many "
-            f"to look at: drawn are the {drawn} that figures of the papers show or that are of the "
-            f"most important settings (by PED-ANOVA, as above), and the other {count} are left out."
-        )
-        names = "\n".join(_named(pair, findings) for pair in pairs.left_out)
-        section.folded = {f"The {count} pairs that are left out": names}
+        _name_left_out(findings, pairs, section)
     return section
 
 
@@ -128,6 +104,17 @@ def _state(trial: TrialRecord, findings: Findings) -> str:
 def _named(keys: Sequence[str], findings: Findings) -> str:
     short = short_names(findings.study.space)
     return " by ".join(short[key] for key in keys)
+
+
+def _name_left_out(findings: Findings, pairs: SettingPairs, section: PageSection) -> None:
+    count, drawn = len(pairs.left_out), len(pairs.drawn)
+    section.words.append(
+        f"Every setting has its curve. The {drawn + count} pairs of settings would be too many to "
+        f"look at: drawn are the {drawn} that figures of the papers show or that are of the most "
+        f"important settings (by PED-ANOVA, as above), and the other {count} are left out."
+    )
+    names = "\n".join(_named(pair, findings) for pair in pairs.left_out)
+    section.folded = {f"The {count} pairs that are left out": names}
 
 
 def _pairs(findings: Findings) -> SettingPairs:
