@@ -146,8 +146,8 @@ def read_corpora(
     for corpus in (train, select, from_corpus):
         if corpus is not None:
             _check_answered(corpus)
-    if data.sampling == "pairs":
-        _align_corpus(train, data)
+    if data.sampling == "pairs":  # refuses a corpus that is not parallel
+        align(train.name, _training_examples(train, data), sampled_languages(data))
     corpora = StudyData(
         train,
         ScoredSet.of(across_languages(select), "select"),
@@ -219,11 +219,6 @@ def widest(study: Study) -> RunSettings:
 def ntl_values(study: Study) -> set[int]:
     """The ntl that trials can have; the ends, of a range."""
     return set(reach(study, "data.ntl"))
-
-
-def _align_corpus(corpus: Corpus, data: DataSettings) -> int:
-    """The number of parallel questions to sample from; every language has each of them."""
-    return len(align(corpus.name, _training_examples(corpus, data), sampled_languages(data)))
 
 
 def _training_examples(corpus: Corpus, data: DataSettings) -> list[Example]:

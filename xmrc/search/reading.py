@@ -102,8 +102,8 @@ def read_on_cluster(run: Run, scored: ScoredSet, model: str) -> Reading:
         threads=resources.threads,
     )
     predictions = predict_on_cluster(job, examples, resources)
-    scored = score_examples(examples, predictions)
-    return Reading(examples, predictions, scored, summarise(scored))
+    frame = score_examples(examples, predictions)
+    return Reading(examples, predictions, frame, summarise(frame))
 
 
 def reader_size(settings: RunSettings, model: str) -> WindowSize:
