@@ -4,7 +4,8 @@ import os
 import pickle
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ from pydantic import ValidationError
 from xmrc.errors import SettingsError
 from xmrc.settings import ObjectiveSettings, Study, load_study, to_yaml
 from xmrc.settings.objective import span_losses, terms
+from xmrc.settings.plugins import undone_on_error
+from xmrc.settings.wording import keys_of
 
 PLUGIN = Path(__file__).parents[1] / "plugins" / "my_losses.py"
 FOCAL = """
@@ -38,6 +41,18 @@ print(objective.section("{name}").gamma, type(Objective(objective).terms["span"]
 """
 
 Load = Callable[..., Study]
+
+
+class _OverError(Exception):
+    """The test is over."""
+
+
+@pytest.fixture(autouse=True)
+def _forgotten() -> Iterator[None]:
+    """No other test sees what plugins of this one have registered."""
+    with suppress(_OverError), undone_on_error():
+        yield
+        raise _OverError
 
 
 @pytest.fixture
@@ -163,6 +178,15 @@ def test_a_broken_plugin_is_one_line_with_file_and_cause(
         load(f"[{case}.py]")
     assert str(caught.value).startswith(f"plugins: {path} {cause}")
     assert "\n" not in str(caught.value)
+
+
+def test_of_a_plugin_that_fails_nothing_is_left(load: Load, tmp_path: Path) -> None:
+    before, keys = span_losses(), keys_of(ObjectiveSettings)
+    write_plugin(tmp_path, "half", FOCAL.format(kind="Half", name="half") + "\n1 / 0\n")
+    with pytest.raises(SettingsError, match="ZeroDivisionError"):
+        load("[half.py]")
+    assert (span_losses(), keys_of(ObjectiveSettings)) == (before, keys)
+    assert load("[]").settings.objective == ObjectiveSettings()
 
 
 def test_a_module_that_is_not_there(load: Load) -> None:

@@ -16,7 +16,13 @@ from pydantic.fields import FieldInfo
 
 from xmrc.errors import SettingsError
 from xmrc.settings.fields import Section, Share, Text
-from xmrc.settings.plugins import Plugin, install_plugin, loaded_plugins, loading_plugin
+from xmrc.settings.plugins import (
+    Plugin,
+    install_plugin,
+    loaded_plugins,
+    loading_plugin,
+    undoable,
+)
 from xmrc.settings.wording import broken, keys_of
 
 _Model = TypeVar("_Model", bound=type[BaseModel])
@@ -159,10 +165,8 @@ def add_section(name: str, kind: Any, default: Section | None, needs: Sequence[N
     """
     _claim("section", name)
     ObjectiveSettings.__pydantic_fields__[name] = FieldInfo.from_annotated_attribute(kind, default)
-    for model in _holders:
-        model.model_rebuild(force=True)
-    keys_of.cache_clear()
     _needs[:] = [*(need for need in _needs if not _is_about(need, name)), *needs]
+    _rebuild()
 
 
 def optional(section: type[Section]) -> Any:
@@ -182,6 +186,32 @@ def _claim(kind: str, name: str) -> None:
     owner = _owners.setdefault(key, plugin)
     if owner != plugin:
         raise SettingsError(f"must not register the {kind} {name}: {owner or 'xmrc'} has it")
+
+
+def _rebuild() -> None:
+    """The sections are others than they were."""
+    for model in _holders:
+        model.model_rebuild(force=True)
+    keys_of.cache_clear()
+
+
+def _registry() -> Callable[[], None]:
+    """What puts the registry back as it is now."""
+    tables: list[dict[Any, Any]] = [_span_losses, _terms, _owners]
+    tables.append(ObjectiveSettings.__pydantic_fields__)
+    kept, needs = [dict(table) for table in tables], list(_needs)
+
+    def undo() -> None:
+        for table, before in zip(tables, kept, strict=True):
+            table.clear()
+            table.update(before)
+        _needs[:] = needs
+        _rebuild()
+
+    return undo
+
+
+undoable(_registry)
 
 
 def _is_about(need: Need, section: str) -> bool:

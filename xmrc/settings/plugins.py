@@ -15,7 +15,8 @@ import linecache
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -35,8 +36,11 @@ class Plugin:
     text: str | None = None  # of a file
 
 
+_Undo = Callable[[], None]
+
 _loaded: dict[str, Plugin] = {}  # by module
 _loading: list[Plugin] = []  # at most one
+_registries: list[Callable[[], _Undo]] = []  # each gives what puts it back as it is
 
 
 def load_plugins(names: Sequence[str] = ()) -> None:
@@ -67,6 +71,25 @@ def loading_plugin() -> str:
     return _loading[-1].name if _loading else ""
 
 
+def undoable(registry: Callable[[], _Undo]) -> None:
+    """A registry that plugins write into: what this gives when called puts it back as it is."""
+    _registries.append(registry)
+
+
+@contextmanager
+def undone_on_error() -> Iterator[None]:
+    """If the block fails, nothing of what plugins have registered in it is left."""
+    loaded, undo = dict(_loaded), [registry() for registry in _registries]
+    try:
+        yield
+    except BaseException:
+        _loaded.clear()
+        _loaded.update(loaded)
+        for each in undo:
+            each()
+        raise
+
+
 def is_file(name: str) -> bool:
     """Whether a name in `plugins` is the path of a file."""
     return name.endswith(".py") or os.sep in name
@@ -79,10 +102,11 @@ def install_plugin(plugin: Plugin) -> None:
         return
     _loading.append(plugin)
     try:
-        if plugin.text is None:
-            importlib.import_module(plugin.module)
-        else:
-            _run_file(plugin, plugin.text)
+        with undone_on_error():
+            if plugin.text is None:
+                importlib.import_module(plugin.module)
+            else:
+                _run_file(plugin, plugin.text)
     except (Exception, SystemExit) as error:
         sys.modules.pop(plugin.module, None)
         raise SettingsError(f"plugins: {plugin.name} {_cause(plugin, error)}") from error
