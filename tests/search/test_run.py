@@ -1,0 +1,69 @@
+"""A run of a study from its opening on: what refuses it, and how MLflow hears of its end."""
+
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from xmrc.errors import ResourceError
+from xmrc.search.corpora import study_corpora
+from xmrc.search.folder import StudyFolder, new_folder
+from xmrc.search.run import Run, open_run
+from xmrc.settings import Study, load_study
+
+YAML = """
+name: few
+settings:
+  encoder: demo
+  base: null
+  start_from_base: false
+  data: {train: demo/train, select: demo/dev, languages: [en, es], ntl: 1, limit: 4,
+         max_length: 128, max_question_tokens: 32, stride: 16}
+"""
+SILENT = Console(quiet=True)
+
+
+def study_in(folder: Path, *overrides: str) -> Study:
+    path = folder / "few.yaml"
+    path.write_text(YAML)
+    return load_study(path, [f"storage={folder / 'runs'}", *overrides])
+
+
+def test_a_study_of_workers_is_not_resumed_where_fewer_trials_fit(
+    cluster: None, tmp_path: Path
+) -> None:
+    study = study_in(tmp_path, "resources.workers=2")
+    begun = new_folder(tmp_path / "runs", study)
+    begun.remember(at_once=2)
+    before = sorted((tmp_path / "runs").rglob("*"))
+    with (
+        pytest.raises(ResourceError, match=r"^--resume: as many .* began, 2 at once, got 2 work"),
+        open_run(study, study_corpora(study), begun, SILENT),
+    ):
+        pass
+    assert sorted((tmp_path / "runs").rglob("*")) == before
+
+
+def failed_run(study: Study, begun: StudyFolder | None, error: BaseException) -> Run:
+    """A run that ends with this error."""
+    opened = open_run(study, study_corpora(study), begun, SILENT)
+    run = opened.__enter__()
+    with pytest.raises(type(error)):
+        opened.__exit__(type(error), error, None)
+    return run
+
+
+def test_mlflow_hears_how_a_run_ends_and_a_resumed_one_goes_on_with_it(
+    cluster: None, tmp_path: Path
+) -> None:
+    study, folder, ids = study_in(tmp_path), None, set()
+    ended = [(KeyboardInterrupt("later"), "KILLED"), (ValueError("no luck"), "FAILED")]
+    for error, status in ended:
+        run = failed_run(study, folder, error)
+        folder = run.folder
+        seen = run.tracker.client.get_run(run.tracker.run_id())
+        assert seen.info.status == status
+        assert seen.data.tags["xmrc.cause"].endswith(str(error))
+        assert seen.data.tags["data.select"] == run.prepared.select.content
+        ids.add(seen.info.run_id)
+    assert len(ids) == 1
