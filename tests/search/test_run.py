@@ -1,5 +1,6 @@
 """A run of a study from its opening on: what refuses it, and how MLflow hears of its end."""
 
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -46,10 +47,8 @@ def test_a_study_of_workers_is_not_resumed_where_fewer_trials_fit(
 
 def failed_run(study: Study, begun: StudyFolder | None, error: BaseException) -> Run:
     """A run that ends with this error."""
-    opened = open_run(study, study_corpora(study), begun, SILENT)
-    run = opened.__enter__()
-    with pytest.raises(type(error)):
-        opened.__exit__(type(error), error, None)
+    with suppress(type(error)), open_run(study, study_corpora(study), begun, SILENT) as run:
+        raise error
     return run
 
 
