@@ -12,6 +12,14 @@ from checkpoints import tiny_tokenizer
 from transformers import PreTrainedTokenizerBase
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What trains on a Ray cluster takes as long as a study."""
+    for item in items:
+        if "cluster" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.studies)
+
+
 def _tokenizer(kind: str, tmp_path_factory: pytest.TempPathFactory) -> PreTrainedTokenizerBase:
     return tiny_tokenizer(kind, tmp_path_factory.mktemp(kind))
 

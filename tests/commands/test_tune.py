@@ -70,6 +70,11 @@ def numbers(line: str) -> list[float]:
     return [float(one) for one in re.findall(r"-?\d+\.\d+", line)]
 
 
+def test_it_is_the_line_of_the_readme() -> None:
+    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8").splitlines()
+    assert f"pip install -e . && python -m xmrc.tune --space {DEMO}" in readme
+
+
 # What is printed
 
 
@@ -328,7 +333,8 @@ def test_the_folder_inside_opens_with_transformers(demo: Demo) -> None:
 
 
 def test_nothing_in_it_is_pickled(demo: Demo) -> None:
-    files = [path for path in registered_folder(demo).rglob("*") if path.is_file()]
+    found = (path for path in registered_folder(demo).rglob("*") if path.is_file())
+    files = [path for path in found if "__pycache__" not in path.parts]  # of who has loaded it
     assert {"MLmodel", "model.safetensors", "tokenizer.json"} <= {path.name for path in files}
     suffixes = {".pkl", ".pickle", ".pt", ".pth", ".bin", ".joblib", ".pyc"}
     assert not [path for path in files if path.suffix in suffixes]

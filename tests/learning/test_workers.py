@@ -38,6 +38,8 @@ from xmrc.learning.step import Worker
 from xmrc.learning.terms import DistillSettings
 from xmrc.settings import ObjectiveSettings, TrainingSettings
 
+pytestmark = pytest.mark.studies
+
 EVERY_STEP = 1 / 3  # of an epoch
 TRAINING = TrainingSettings(epochs=2, batch_size=4, learning_rate=2e-2, weight_decay=0.1)
 PRECISION = ObjectiveSettings(
