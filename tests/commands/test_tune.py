@@ -292,6 +292,7 @@ def test_the_champion_answers_a_table_through_mlflow_alone(demo: Demo) -> None:
         demo.home,
         cwd=away,
         MLFLOW_TRACKING_URI=f"sqlite:///{demo.storage.root}/mlflow.db",
+        PYTHONDONTWRITEBYTECODE="1",  # the model's code is read where it lies
     )
     assert done.code == 0, done.err
     answers = json.loads(done.lines[-1])
