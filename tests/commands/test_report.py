@@ -15,6 +15,7 @@ def report(*options, cwd):
     return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=300)
 
 
+@pytest.mark.studies
 def test_a_page_and_its_pictures(tmp_path):
     folder = study_folder(tmp_path / "runs")
     ran = report("--study", "small", cwd=tmp_path)
@@ -25,6 +26,7 @@ def test_a_page_and_its_pictures(tmp_path):
     assert {"history.png", "gxlt-f1-best.png"} <= {file.name for file in page.parent.iterdir()}
 
 
+@pytest.mark.studies
 def test_another_storage_another_place(tmp_path):
     study_folder(tmp_path / "elsewhere", trials=TRIALS[:1])
     options = ["--storage", "elsewhere", "--out", "page"]

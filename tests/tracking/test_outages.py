@@ -95,6 +95,7 @@ def test_what_waits_in_the_end_is_named(clock: list[float]) -> None:
     assert server.kept == ["0", "1", "2"]
 
 
+@pytest.mark.faults
 def test_a_real_server_stops_and_comes_back(
     server: Any, monkeypatch: pytest.MonkeyPatch, clock: list[float]
 ) -> None:

@@ -108,9 +108,9 @@ def test_a_training_in_micro_batches_is_the_training_in_one_piece(name: str, fol
     histories = []
     for max_tokens in (None, 70):
         training = TrainingSettings(
-            epochs=2, batch_size=6, learning_rate=1e-3, max_tokens=max_tokens
+            epochs=1, batch_size=6, learning_rate=1e-3, max_tokens=max_tokens
         )
-        setting = Setting(switched_on(name), training, evaluate_every=1.0, windows=12)
+        setting = Setting(switched_on(name), training, evaluate_every=0.5, windows=12)
         histories.append(run_alone(folder, setting).history)
     for whole, divided in zip(*histories, strict=True):
         assert divided == pytest.approx(whole, abs=1e-9)
