@@ -102,6 +102,7 @@ def lines_of(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
+@pytest.mark.studies
 def test_a_parallel_corpus_is_scored_over_all_its_language_pairs(
     folder: Path, reader: Path
 ) -> None:
@@ -242,6 +243,7 @@ def test_a_blind_set_is_predicted_and_not_scored(
     assert [one["answer"] for one in lines_of(out / "predictions.jsonl")] == [MARKER, MARKER]
 
 
+@pytest.mark.studies
 def test_files_are_there_although_nobody_reads_what_is_printed(folder: Path, reader: Path) -> None:
     """`| head` closes the pipe."""
     ours, theirs = os.pipe()
@@ -334,6 +336,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(
     assert not (folder / "out").exists()
 
 
+@pytest.mark.studies
 def test_a_corpus_that_is_nowhere_from_the_shell(folder: Path, reader: Path) -> None:
     """Neither below the folder that the environment names nor, without a network, on the hub."""
     before = everything_in(folder)

@@ -228,6 +228,7 @@ def test_the_same_recipe_gives_the_same_encoder(tmp_path: Path) -> None:
     assert weights_of(tmp_path / "a") == weights_of(tmp_path / "b") != weights_of(tmp_path / "c")
 
 
+@pytest.mark.studies
 def test_the_command_writes_an_encoder(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "xmrc.learning.demo.encoder", "--out", str(tmp_path / "new")]
     subprocess.run([*command, "--seed", "3", "--steps", "2"], check=True, capture_output=True)

@@ -213,6 +213,7 @@ def test_an_interval_is_within_the_changes_and_a_p_value_is_one(seed, ids, share
             assert min(changes) - 1e-9 <= one.low <= one.high <= max(changes) + 1e-9
 
 
+@pytest.mark.studies
 def test_intervals_cover_and_tests_err_as_often_as_they_say():
     """150 comparisons of equal readers: 95 % of the intervals hold 0, 5 % of the tests err."""
     found = []

@@ -164,6 +164,7 @@ def share_promoted(gain, comparisons, seed):
     return fmean(promoted)
 
 
+@pytest.mark.studies
 def test_without_a_difference_few_are_promoted():
     assert share_promoted(0.0, comparisons=1000, seed=0) <= 0.075
 

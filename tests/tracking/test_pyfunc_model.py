@@ -114,6 +114,7 @@ def test_a_table_in_any_order_with_other_columns(served: Registered) -> None:
     assert len(model.predict(TABLE[:0])) == 0
 
 
+@pytest.mark.studies
 def test_another_process_loads_it_with_the_code_that_it_was_saved_with(
     served: Registered, tmp_path: Path
 ) -> None:
