@@ -1,16 +1,23 @@
 """What is written is whole, and what was changed since says so."""
 
 import csv
+import hashlib
 import json
+import os
 import shutil
+import tempfile
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from damage import damage
+from hypothesis import given
+from hypothesis import strategies as st
 
 from xmrc.errors import DataError, ResourceError
 from xmrc.files import (
     SEAL,
+    check_intact,
     check_writable,
     creating_folder,
     is_intact,
@@ -95,9 +102,58 @@ def test_a_copy_that_differs_is_not(name: str, content: bytes, whole: bool, tmp_
     assert (is_whole(folder), is_intact(folder)) == (whole, False)
 
 
-def test_what_was_never_sealed_is_neither(tmp_path: Path) -> None:
+def test_what_was_never_sealed_is_neither_and_is_not_refused(tmp_path: Path) -> None:
     assert not is_whole(tmp_path)
     assert not is_intact(tmp_path)
+    check_intact(tmp_path)
+    check_intact(tmp_path / "nowhere")
+
+
+@given(st.data())
+def test_a_byte_that_changed_is_refused_with_its_file_in_one_line(data: st.DataObject) -> None:
+    with tempfile.TemporaryDirectory() as root:
+        folder = sealed(Path(root) / "one")
+        check_intact(folder)
+        name = data.draw(st.sampled_from(["model/weights", "state", SEAL]))
+        assert damage(folder / name, data)
+        for _ in range(2):  # nobody is let in the second time either
+            with pytest.raises(DataError) as refused:
+                check_intact(folder)
+            assert str(refused.value) == (
+                f"{folder / name}: must be as it was written, and its checksum says it is not"
+            )
+        assert not is_intact(folder)
+
+
+def test_a_lost_file_is_named_and_one_that_was_added_is_no_matter(tmp_path: Path) -> None:
+    folder = sealed(tmp_path / "one")
+    (folder / "notes").write_text("mine")
+    check_intact(folder)
+    (folder / "model" / "weights").unlink()
+    with pytest.raises(DataError, match=rf"^{folder}/model/weights: must be as it was written"):
+        check_intact(folder)
+
+
+def test_what_cannot_be_read_is_refused_with_the_reason(tmp_path: Path) -> None:
+    folder = sealed(tmp_path / "one")
+    (folder / "state").unlink()
+    (folder / "state").symlink_to("/proc/self/mem")  # whose first byte nobody can read
+    with pytest.raises(DataError, match=rf"^{folder}/state: cannot be read: Input/output error$"):
+        check_intact(folder)
+
+
+def test_a_folder_is_read_once_as_long_as_nothing_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, reads = sealed(tmp_path / "one"), []
+    digest = hashlib.file_digest
+    monkeypatch.setattr(hashlib, "file_digest", lambda *args: reads.append(1) or digest(*args))
+    for _ in range(3):
+        check_intact(folder)
+    assert len(reads) == 2
+    os.utime(folder / "state")
+    check_intact(folder)
+    assert len(reads) == 4
 
 
 def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import tempfile
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SEAL = "seal.json"  # bytes and SHA-256 of every other file of a folder
+_INTACT = "must be as it was written, and its checksum says it is not"
 _FORMAT = 1  # of the documents of a study; raised when what they hold changes
 
 
@@ -161,7 +163,7 @@ def read_document(path: Path) -> Any:
             f"got {found}"
         )
     if document.get("sha256") != _digest(document.get("content")):
-        raise DataError(f"{path}: must be as it was written, and its checksum says it is not")
+        raise DataError(f"{path}: {_INTACT}")
     return document["content"]
 
 
@@ -172,7 +174,8 @@ def _digest(content: Any) -> str:
 
 def seal(folder: Path) -> None:
     """Write down what a folder holds, once all of it is there."""
-    write_text(folder / SEAL, json.dumps({"bytes": _sizes(folder), "sha256": _sums(folder)}))
+    sealed = {"bytes": _sizes(folder), "sha256": _sums(folder)}
+    write_text(folder / SEAL, json.dumps({**sealed, "seal": _digest(sealed)}))
 
 
 def is_whole(folder: Path) -> bool:
@@ -185,11 +188,43 @@ def is_intact(folder: Path) -> bool:
     return is_whole(folder) and _sealed(folder).get("sha256") == _sums(folder)
 
 
+def check_intact(folder: Path) -> None:
+    """Refuse a folder of which something was damaged or lost since it was sealed, by the checksums.
+
+    What was never sealed passes, and so does what was added. Reads all of it, once in a process as
+    long as sizes and times stay. Raises DataError (the file, the rule).
+    """
+    if (folder / SEAL).exists():
+        _check_sums(folder.absolute(), tuple(map(_stamp, sorted(folder.rglob("*")))))
+
+
+def _stamp(path: Path) -> tuple[str, int, int]:
+    stat = path.lstat()
+    return str(path), stat.st_size, stat.st_mtime_ns
+
+
+@cache
+def _check_sums(folder: Path, stamps: tuple[tuple[str, int, int], ...]) -> None:
+    """An error is not remembered: who asks again is refused again."""
+    sums = _sealed(folder).get("sha256")
+    if sums is None:
+        raise DataError(f"{folder / SEAL}: {_INTACT}")
+    for path, wanted in ((folder / name, sums[name]) for name in sums):
+        try:
+            intact = path.is_file() and _sum(path) == wanted
+        except OSError as error:
+            raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+        if not intact:
+            raise DataError(f"{path}: {_INTACT}")
+
+
 def _sealed(folder: Path) -> dict[str, Any]:
+    """What `seal` wrote; empty where it is damaged or there is none."""
     try:
-        return dict(json.loads((folder / SEAL).read_text(encoding="utf-8")))
+        sealed = dict(json.loads((folder / SEAL).read_text(encoding="utf-8")))
     except (FileNotFoundError, ValueError, TypeError):
         return {}
+    return sealed if sealed.pop("seal", None) == _digest(sealed) else {}
 
 
 def _sizes(folder: Path) -> dict[str, int]:
@@ -197,11 +232,12 @@ def _sizes(folder: Path) -> dict[str, int]:
 
 
 def _sums(folder: Path) -> dict[str, str]:
-    sums = {}
-    for name, path in _files(folder).items():
-        with path.open("rb") as file:
-            sums[name] = hashlib.file_digest(file, "sha256").hexdigest()
-    return sums
+    return {name: _sum(path) for name, path in _files(folder).items()}
+
+
+def _sum(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _files(folder: Path) -> dict[str, Path]:
