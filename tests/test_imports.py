@@ -20,6 +20,7 @@ ROOT = Path(xmrc.__file__).parent
 LEFT_TO_RIGHT = [  # each imports from those before it, and from itself
     "_lazy",
     "errors",
+    "credentials",
     "files",
     "tables",
     "settings",
@@ -138,7 +139,7 @@ def test_a_library_lives_in_its_rooms(library: str) -> None:
 
 def test_data_scoring_and_learning_need_no_library_of_the_search() -> None:
     """All but the worker of Ray Train; as on a machine where these libraries are not installed."""
-    bare = {"errors", "files", "tables", "settings", "data", "scoring", "learning"}
+    bare = {"errors", "credentials", "files", "tables", "settings", "data", "scoring", "learning"}
     names = [module for module in modules() if module != "xmrc" and package_of(module) in bare]
     names.remove("xmrc.learning.worker")
     assert len(names) > 30

@@ -14,15 +14,17 @@ from typing import NoReturn
 from rich.console import Console
 from rich.progress import Progress
 
+from xmrc.credentials import hide_arguments, without_secrets
 from xmrc.errors import SettingsError, XmrcError
 
 
 def run(main: Callable[[], None]) -> None:
     """Run a command and leave the process with its exit code."""
+    hide_arguments()
     try:
         main()
     except XmrcError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {without_secrets(str(error))}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt as interrupt:
         print(f"interrupted{f': {interrupt}' if str(interrupt) else ''}", file=sys.stderr)

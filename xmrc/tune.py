@@ -18,7 +18,6 @@ from xmrc.settings import DataSettings, load_study
 from xmrc.settings.load import DATA_ROOT
 from xmrc.study import Outcome, run_study
 from xmrc.tables import Table, as_terminal
-from xmrc.tracking.server import without_credentials as shown_uri
 
 _SHOWN = ("gxlt_f1", "gxlt_em", "xlt_f1", "xlt_em")
 
@@ -129,7 +128,7 @@ def _elsewhere(outcome: Outcome) -> list[str]:
     """What the next command must be told where storage and tracking are not the default ones."""
     root, uri = outcome.folder.parents[1], outcome.study.tracking.uri
     storage = [] if root == Path.cwd() / "runs" else ["--storage", str(root)]
-    return storage + ([] if uri is None else ["--tracking-uri", shown_uri(uri)])
+    return storage + ([] if uri is None else ["--tracking-uri", uri])
 
 
 def _corpus_options(data: DataSettings) -> list[str]:

@@ -17,6 +17,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from xmrc.credentials import kept_argument
 from xmrc.errors import SettingsError
 from xmrc.settings.overrides import Override, apply_overrides, parse_override
 from xmrc.settings.plugins import is_file, load_plugins
@@ -46,7 +47,7 @@ def load_study(path: Path, overrides: Sequence[str] = ()) -> Study:
     Raises:
         SettingsError: no such file, no YAML, an unknown key, a broken rule.
     """
-    assignments = [parse_override(text) for text in overrides]
+    assignments = [parse_override(kept_argument(text)) for text in overrides]
     files = _read_files(path)
     tree = _with_plugins(apply_overrides(_merged(files), assignments), files, assignments)
     try:

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from xmrc.credentials import shown_uri
 from xmrc.settings.domains import Domain
 from xmrc.settings.expected import System, by_system
 from xmrc.settings.fields import (
@@ -160,7 +161,7 @@ class ResourceSettings(Section):
 class TrackingSettings(Section):
     """Where MLflow keeps runs and models, and which questions are looked at closely."""
 
-    uri: Text | None = None
+    uri: Annotated[Text, AfterValidator(shown_uri)] | None = None
     """Where MLflow is; null: the variable MLFLOW_TRACKING_URI, else SQLite in the storage."""
     experiment: Text | None = None
     """Of MLflow; null: the study's name."""

@@ -20,7 +20,6 @@ from xmrc.tracking.server import (
     patience,
     refusing,
     tracking_uri,
-    without_credentials,
 )
 
 
@@ -38,10 +37,7 @@ def fetch_file(
         paths = [posixpath.join(folder, name) for folder in folders]
         found = next((path for path in paths if path in _files(client, uri, run_id, path)), None)
         if found is None:
-            raise ResourceError(
-                f"run {run_id} at {without_credentials(uri)}: must have the file "
-                f"{' or '.join(paths)}"
-            )
+            raise ResourceError(f"run {run_id} at {uri}: must have the file {' or '.join(paths)}")
         return Path(client.download_artifacts(run_id, found, str(into)))
 
 
@@ -58,9 +54,7 @@ def study_run(model: str, *, uri: str | None, storage: str) -> str:
         client = connect(uri)
         made_by = named_version(client, model, uri).run_id
         if not made_by:
-            raise ResourceError(
-                f"{model}: must have been registered by a run at {without_credentials(uri)}"
-            )
+            raise ResourceError(f"{model}: must have been registered by a run at {uri}")
         return str(_tags(client, uri, made_by).get(PARENT, made_by))
 
 
@@ -70,7 +64,7 @@ def _tags(client: MlflowClient, uri: str, run_id: str) -> dict[str, str]:
     except MlflowException as error:
         if error.get_http_status_code() >= 500:
             raise
-        raise ResourceError(f"run {run_id}: no such run at {without_credentials(uri)}") from error
+        raise ResourceError(f"run {run_id}: no such run at {uri}") from error
 
 
 def _files(client: MlflowClient, uri: str, run_id: str, path: str) -> list[str]:
@@ -80,5 +74,5 @@ def _files(client: MlflowClient, uri: str, run_id: str, path: str) -> list[str]:
     except MlflowException as error:
         if error.get_http_status_code() >= 500:
             raise
-        raise ResourceError(f"run {run_id}: no such run at {without_credentials(uri)}") from error
+        raise ResourceError(f"run {run_id}: no such run at {uri}") from error
     return [each.path for each in listed if not each.is_dir]

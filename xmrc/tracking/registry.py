@@ -34,7 +34,6 @@ from xmrc.tracking.server import (
     patience,
     refusing,
     tracking_uri,
-    without_credentials,
 )
 from xmrc.tracking.tracker import Tracker
 
@@ -206,7 +205,7 @@ def named_version(client: MlflowClient, model: str, uri: str) -> ModelVersion:
     except MlflowException as error:
         if error.get_http_status_code() >= 500:
             raise
-        raise ResourceError(f"{model}: no such model at {without_credentials(uri)}") from error
+        raise ResourceError(f"{model}: no such model at {uri}") from error
 
 
 def _existing_folder(folder: Path) -> Path:
@@ -230,9 +229,7 @@ def refuse_missing_database(sought: str, uri: str) -> None:
     # Opening a database that does not exist would make it.
     url = sqlalchemy.make_url(uri) if uri.startswith("sqlite:") else None
     if url is not None and url.database and not Path(url.database).exists():
-        raise ResourceError(
-            f"{sought}: there is no tracking database {without_credentials(uri)} to find it in"
-        )
+        raise ResourceError(f"{sought}: there is no tracking database {uri} to find it in")
 
 
 def _local_copy(location: str, client: MlflowClient, cache: Path) -> Path:

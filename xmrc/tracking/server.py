@@ -1,8 +1,7 @@
 """Where MLflow is, and whether it answers.
 
 In: `tracking.uri`, `storage` and MLFLOW_TRACKING_URI. Out: a client, or a ResourceError of one line
-within seconds. A tracking URI may hold credentials: what is shown to a user goes through
-`without_credentials`.
+within seconds. A tracking URI is handed around without credentials; `credentials` knows them.
 """
 
 import logging
@@ -17,20 +16,26 @@ import sqlalchemy
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
+from xmrc.credentials import (
+    FROM_ENVIRONMENT,
+    login_of,
+    shown_uri,
+    whole_uri,
+    without_secrets,
+)
 from xmrc.errors import ResourceError
-
-_FROM_ENVIRONMENT = "MLFLOW_TRACKING_URI"
 
 
 def tracking_uri(uri: str | None, storage: str) -> str:
-    """`uri`, else MLFLOW_TRACKING_URI, else SQLite in the folder `storage`.
+    """`uri`, else MLFLOW_TRACKING_URI, else SQLite in the folder `storage`; without credentials.
 
     ResourceError: it has not the form of an address.
     """
-    chosen = uri or os.environ.get(_FROM_ENVIRONMENT)
+    chosen = uri or os.environ.get(FROM_ENVIRONMENT)
     if chosen:
-        _check_form(chosen)
-        return chosen
+        shown = shown_uri(chosen)
+        _check_form(shown)
+        return shown
     folder = local_folder(storage)
     if folder is None:
         raise ResourceError(
@@ -41,13 +46,13 @@ def tracking_uri(uri: str | None, storage: str) -> str:
 
 def _check_form(uri: str) -> None:
     try:
-        _ = urlparse(uri).port  # raises where it is no number
+        _ = urlparse(whole_uri(uri)).port  # raises where it is no number
         if is_database(uri):
-            sqlalchemy.make_url(uri)
+            sqlalchemy.make_url(whole_uri(uri))
     except (ValueError, sqlalchemy.exc.ArgumentError) as error:
         raise ResourceError(
-            f"tracking.uri: must be the address of an MLflow server or of a database, got "
-            f"{without_credentials(uri)}: {cause(error)}"
+            f"tracking.uri: must be the address of an MLflow server or of a database, got {uri}: "
+            f"{cause(error)}"
         ) from error
 
 
@@ -76,8 +81,17 @@ def connect(uri: str) -> MlflowClient:
     """A client whose database, if it works on one, opens. Whatever the database raises."""
     _silence_mlflow()
     if is_database(uri):
-        _open_database(uri)
-    return MlflowClient(uri)
+        _open_database(whole_uri(uri))
+    return MlflowClient(_client_uri(uri))
+
+
+def _client_uri(uri: str) -> str:
+    """What MLflow gets: of a server's login it reads the environment, in messages it shows URIs."""
+    user, password = login_of(uri)
+    if is_database(uri) or not password:
+        return whole_uri(uri)
+    os.environ.update(MLFLOW_TRACKING_USERNAME=user, MLFLOW_TRACKING_PASSWORD=password)
+    return uri
 
 
 def _open_database(uri: str) -> None:
@@ -130,7 +144,7 @@ def only_here(uri: str) -> AbstractContextManager[None]:
     """Make `uri` what MLflow falls back on: its registry and loader ask no client for it."""
     return _environment(
         {
-            _FROM_ENVIRONMENT: uri,
+            FROM_ENVIRONMENT: _client_uri(uri),
             "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
             "MLFLOW_UV_AUTO_DETECT": "false",  # puts the lock file of any project into the model
         }
@@ -143,18 +157,11 @@ def refusing(uri: str) -> Iterator[None]:
     try:
         yield
     except (MlflowException, sqlalchemy.exc.SQLAlchemyError, OSError, ImportError) as error:
-        given = os.environ.get(_FROM_ENVIRONMENT) == uri
-        origin = f" (from {_FROM_ENVIRONMENT})" if given else ""
+        given = shown_uri(os.environ.get(FROM_ENVIRONMENT, "")) == uri
+        origin = f" (from {FROM_ENVIRONMENT})" if given else ""
         raise ResourceError(
-            f"tracking.uri: MLflow at {without_credentials(uri)}{origin} does not serve: "
-            f"{cause(error)}"
+            f"tracking.uri: MLflow at {uri}{origin} does not serve: {cause(error)}"
         ) from error
-
-
-def without_credentials(text: str) -> str:
-    """A URI, or a text with URIs, without user names, passwords and query strings."""
-    without_user = re.sub(r"://[^\s'\"/:@]*(:[^\s'\"@]*)?@", "://", text)
-    return re.sub(r"(?<=\S)\?[^\s'\"]*=[^\s'\"]*", "", without_user)
 
 
 def cause(error: BaseException) -> str:
@@ -166,4 +173,4 @@ def cause(error: BaseException) -> str:
             error = reason
         reason = reason.__cause__ or reason.__context__
     first = re.split(r"\.\s|\n", str(error).strip())[0]
-    return without_credentials(first or type(error).__name__)[:300]
+    return without_secrets(first or type(error).__name__)[:300]

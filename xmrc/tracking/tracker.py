@@ -31,13 +31,12 @@ from xmrc.tracking.server import (
     patience,
     refusing,
     tracking_uri,
-    without_credentials,
 )
 
 
 @dataclass
 class Tracker:
-    """One experiment and the study that is written to it. `uri` may hold credentials."""
+    """One experiment and the study that is written to it. `uri` holds no credentials."""
 
     client: MlflowClient
     uri: str
@@ -62,31 +61,26 @@ class Tracker:
                 return cls(client, uri, client.create_experiment(experiment, place))
         if found.lifecycle_stage != "active":
             raise ResourceError(
-                f"tracking.uri: the experiment {experiment} at {without_credentials(uri)} is "
+                f"tracking.uri: the experiment {experiment} at {uri} is "
                 "deleted; bring it back with `mlflow experiments restore --experiment-id "
                 f"{found.experiment_id}`"
             )
         return cls(client, uri, found.experiment_id)
 
     @property
-    def address(self) -> str:
-        """The tracking URI, without credentials."""
-        return without_credentials(self.uri)
-
-    @property
     def view(self) -> str:
         """Where to look: the address of the study's run, or the command that serves it."""
         if is_database(self.uri):
-            return f"mlflow ui --backend-store-uri {shlex.quote(self.address)}"
+            return f"mlflow ui --backend-store-uri {shlex.quote(self.uri)}"
         run = f"/runs/{self._study.run_id}" if self._study else ""
-        return f"{self.address.rstrip('/')}/#/experiments/{self.experiment_id}{run}"
+        return f"{self.uri.rstrip('/')}/#/experiments/{self.experiment_id}{run}"
 
     @property
     def trouble(self) -> str:
         """One line for the user while writes wait, else empty."""
         if not self._outbox:
             return ""
-        return f"MLflow at {self.address}: {len(self._outbox)} writes wait: {self._outbox.reason}"
+        return f"MLflow at {self.uri}: {len(self._outbox)} writes wait: {self._outbox.reason}"
 
     def close(self) -> list[str]:
         """Write what waits; what MLflow does not have after that, and why, a line each."""
@@ -107,7 +101,7 @@ class Tracker:
             self._study = self._runs.find(run_id) if run_id else self._runs.create(name)
             if self._study is None:
                 raise ResourceError(
-                    f"tracking.uri: MLflow at {self.address} has no run {run_id}, with which this "
+                    f"tracking.uri: MLflow at {self.uri} has no run {run_id}, with which this "
                     "study began; resume with the server it began with"
                 )
             self._runs.fix(self._study, texts(params))
