@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from damage import damage
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xmrc.errors import DataError, ResourceError
@@ -110,10 +110,10 @@ def test_what_was_never_sealed_is_neither_and_is_not_refused(tmp_path: Path) -> 
 
 
 @given(st.data())
+@settings(max_examples=30)
 def test_a_byte_that_changed_is_refused_with_its_file_in_one_line(data: st.DataObject) -> None:
     with tempfile.TemporaryDirectory() as root:
         folder = sealed(Path(root) / "one")
-        check_intact(folder)
         name = data.draw(st.sampled_from(["model/weights", "state", SEAL]))
         assert damage(folder / name, data)
         for _ in range(2):  # nobody is let in the second time either
@@ -151,7 +151,7 @@ def test_a_folder_is_read_once_as_long_as_nothing_is_written(
     for _ in range(3):
         check_intact(folder)
     assert len(reads) == 2
-    os.utime(folder / "state")
+    os.utime(folder / "state", (1, 1))
     check_intact(folder)
     assert len(reads) == 4
 

@@ -88,6 +88,13 @@ def creating_folder(folder: Path) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
 
 
+def discard_folder(folder: Path) -> None:
+    """Delete a folder; nobody finds half of it there, however long that takes."""
+    aside = _beside(folder)
+    folder.rename(aside)
+    shutil.rmtree(aside, ignore_errors=True)
+
+
 def remove_abandoned(path: Path) -> None:
     """Delete what killed processes of this machine have left beside `path`.
 

@@ -6,15 +6,18 @@ import signal
 import subprocess
 import sys
 import tempfile
+from contextlib import redirect_stderr
+from io import StringIO
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from damage import damage
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import xmrc
 from xmrc.data.cache import Cache, content_hash
-from xmrc.errors import DataError, ResourceError
+from xmrc.errors import ResourceError
 from xmrc.files import SEAL, seal
 
 REPOSITORY = Path(xmrc.__file__).parents[1]
@@ -117,12 +120,49 @@ def test_another_machine_that_was_first_wins(tmp_path: Path) -> None:
     assert [path for path in folder.parent.iterdir() if path.is_dir()] == [folder]
 
 
-@pytest.mark.parametrize("content", [None, "hell"])
-def test_a_folder_that_has_lost_something_is_refused(content: str | None, tmp_path: Path) -> None:
-    file = Cache(tmp_path).build("kind", "key", write_greeting) / "greeting"
-    file.unlink() if content is None else file.write_text(content)
-    with pytest.raises(DataError, match=rf"^{file.parent}: must have all .* delete the folder$"):
-        Cache(tmp_path).build("kind", "key", must_not_write)
+@given(st.data())
+@settings(max_examples=30)
+def test_what_was_damaged_is_named_and_made_again(data: st.DataObject) -> None:
+    with tempfile.TemporaryDirectory() as root, redirect_stderr(StringIO()) as said:
+        cache = Cache(Path(root))
+        file = cache.build("kind", "key", write_greeting) / data.draw(
+            st.sampled_from(["greeting", SEAL])
+        )
+        whole = damage(file, data)
+        assert cache.build("kind", "key", write_greeting) == file.parent
+        assert file.read_bytes() == whole
+        cache.build("kind", "key", must_not_write)
+        rule = "must be as it was written, and its checksum says it is not"
+        assert said.getvalue() == f"cache: {file}: {rule}; it is made again\n"
+        assert sorted(path.name for path in (Path(root) / "kind").iterdir()) == [".key.lock", "key"]
+
+
+@pytest.mark.parametrize("name", ["greeting", SEAL])
+def test_what_was_lost_is_made_again(name: str, tmp_path: Path) -> None:
+    file = Cache(tmp_path).build("kind", "key", write_greeting) / name
+    file.unlink()
+    Cache(tmp_path).build("kind", "key", write_greeting)
+    assert file.exists()
+
+
+def test_a_damaged_folder_is_built_by_one_of_several_processes(tmp_path: Path) -> None:
+    folder = Cache(tmp_path / "cache").build("kind", "key", write_greeting)
+    (folder / "greeting").write_text("jello")
+    builders = [start(SLOW_BUILDER, tmp_path / "cache", tmp_path / "log") for _ in range(5)]
+    assert [builder.communicate()[0].strip() for builder in builders] == ["3"] * 5
+    assert (tmp_path / "log").read_text() == "written\n"
+
+
+def test_of_a_kind_the_intact_folders_are_found(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    cache = Cache(tmp_path)
+    assert cache.found("kind") == []
+    folders = [cache.build("kind", key, write_greeting) for key in ("b", "a", "c")]
+    (folders[1] / "greeting").write_text("jello")
+    for _ in range(2):
+        assert cache.found("kind") == [folders[0], folders[2]]
+    assert capfd.readouterr().err.count("\n") == 1
 
 
 def test_storage_below_a_file_is_refused_with_its_name(tmp_path: Path) -> None:

@@ -3,20 +3,30 @@
 A folder `root/kind/key` is either absent or whole: its writer fills a sibling that no reader looks
 at and renames it into place, sealed with the sizes and checksums of its files. `key` is the
 `content_hash` of everything the content depends on, so nothing in the cache ever has to be
-invalidated.
+invalidated. What was damaged since is found by its checksum, named on standard error and made
+again.
 """
 
 import errno
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
 
 from xmrc.errors import DataError, ResourceError
-from xmrc.files import creating_folder, is_whole, remove_abandoned, seal
+from xmrc.files import (
+    SEAL,
+    check_intact,
+    creating_folder,
+    discard_folder,
+    remove_abandoned,
+    seal,
+)
 
 _STORAGE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
@@ -31,25 +41,28 @@ class Cache:
         """The folder of `key`, filled by `write(folder)` if no process has done so before.
 
         Of several builders one writes and the others wait for it. A file system that ignores locks
-        (some network ones) costs double work, nothing else: the first rename wins. An error in
-        `write` is raised as it is. Raises ResourceError where the storage cannot be written,
-        DataError where the folder has lost something since.
+        (some network ones) costs double work, nothing else: the first rename wins. A folder that is
+        damaged is filled anew. An error in `write` is raised as it is. Raises ResourceError where
+        the storage cannot be written.
         """
         target = self.root / kind / key
-        try:
-            if target.exists():
-                return _whole(target)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(target.with_name(f".{key}.lock"))
-            lock.acquire()
-        except OSError as error:
-            raise _unwritable(target.parent, error) from error
-        try:
-            if not target.exists():
-                _fill(target, write)
-        finally:
-            lock.release()
-        return _whole(target)
+        if _damage(target):
+            with _locked(target):
+                _discard_damaged(target)
+                if not target.exists():
+                    _fill(target, write)
+        return target
+
+    def found(self, kind: str) -> list[Path]:
+        """All folders of a kind, sorted by key, without the damaged ones, which are deleted.
+
+        Raises ResourceError where the storage cannot be written.
+        """
+        folders = sorted((self.root / kind).glob("[!.]*"))
+        for folder in filter(_damage, folders):
+            with _locked(folder):
+                _discard_damaged(folder)
+        return [folder for folder in folders if folder.exists()]
 
 
 def content_hash(*parts: Any) -> str:
@@ -90,10 +103,40 @@ def _fill(target: Path, write: Callable[[Path], None]) -> None:
         raise
 
 
-def _whole(folder: Path) -> Path:
-    if not is_whole(folder):
-        raise DataError(f"{folder}: must have all that was written there; delete the folder")
-    return folder
+def _damage(folder: Path) -> str:
+    """Why a folder cannot be used as it is; empty where it can. One that is not there has no seal.
+
+    Meanwhile another process may be making it again: under the lock alone it is the truth.
+    """
+    try:
+        check_intact(folder)
+        return "" if (folder / SEAL).exists() else f"{folder / SEAL}: must be there, and is not"
+    except (DataError, OSError) as error:
+        return str(error)
+
+
+@contextmanager
+def _locked(target: Path) -> Iterator[None]:
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(target.with_name(f".{target.name}.lock"))
+        lock.acquire()
+    except OSError as error:
+        raise _unwritable(target.parent, error) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _discard_damaged(folder: Path) -> None:
+    if not folder.exists() or not (damage := _damage(folder)):
+        return
+    print(f"cache: {damage}; it is made again", file=sys.stderr)
+    try:
+        discard_folder(folder)
+    except OSError as error:
+        raise _unwritable(folder.parent, error) from error
 
 
 def _unwritable(folder: Path, error: OSError) -> ResourceError:

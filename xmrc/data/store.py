@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from xmrc.data.cache import Cache, content_hash
 from xmrc.data.examples import Answer, Example
+from xmrc.files import check_intact
 
 _ANSWER = pa.struct([("text", pa.string()), ("start", pa.int64())])
 _REPEATED = pa.dictionary(pa.int32(), pa.string())  # a context stands under many questions
@@ -34,7 +35,11 @@ def store_examples(examples: Sequence[Example], cache: Cache) -> Path:
 
 
 def load_examples(path: Path) -> list[Example]:
-    """The examples that `store_examples` wrote, in their order."""
+    """The examples that `store_examples` wrote, in their order.
+
+    Raises DataError (the file, the rule): damaged.
+    """
+    check_intact(path.parent)
     table = pq.read_table(path, schema=_SCHEMA)
     columns = {name: _values(table.column(name)) for name in _SCHEMA.names}
     return [

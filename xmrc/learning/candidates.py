@@ -16,6 +16,7 @@ from torch import nn
 
 from xmrc.data.cache import Cache, content_hash
 from xmrc.data.features import ABSENT, Batch, Windows, WindowSize
+from xmrc.errors import DataError
 from xmrc.learning.prediction import read_tables
 
 _FORMAT = "candidates, 1"  # part of the content hash: counted up when the files change
@@ -94,10 +95,15 @@ class CandidateStore:
         self.cache.build(self._kind, part, write)
 
     def open(self, codes_N: np.ndarray, size: int) -> "_Candidates":
-        """The spans of windows that were all mined, mapped, not read."""
+        """The spans of windows that were all mined, mapped.
+
+        Raises DataError: not all are there, as what is damaged does not count.
+        """
         parts = self._parts(size)
         part_N, row_N = self._places(parts, codes_N)
-        assert not np.any(part_N == ABSENT), "Z is mined before any training needs it"
+        if np.any(part_N == ABSENT):
+            folder = self.cache.root / self._kind
+            raise DataError(f"{folder}: must have all candidates, and some are lost; start again")
         spans = [np.load(part / _SPANS, mmap_mode="r") for part in parts]
         return _Candidates(spans, part_N, row_N, size)
 
@@ -106,8 +112,8 @@ class CandidateStore:
         return f"candidates/{self.key}"
 
     def _parts(self, size: int) -> list[Path]:
-        """The parts with at least `size` spans a window; what is half written starts with a dot."""
-        parts = sorted((self.cache.root / self._kind).glob("[!.]*"))
+        """The parts with at least `size` spans a window."""
+        parts = self.cache.found(self._kind)
         return [part for part in parts if np.load(part / _SPANS, mmap_mode="r").shape[1] >= size]
 
     def _places(self, parts: Sequence[Path], codes_N: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

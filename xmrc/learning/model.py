@@ -22,6 +22,7 @@ from transformers import AutoConfig, AutoModelForQuestionAnswering, AutoTokenize
 
 from xmrc.data.features import Batch
 from xmrc.errors import DataError, SettingsError
+from xmrc.files import check_intact
 
 _RELATIVE_POSITIONS = frozenset({"deberta", "deberta-v2"})
 OFFSET_POSITIONS = frozenset(  # their first position stands behind that of the padding
@@ -88,8 +89,9 @@ def seeded(seed: int) -> Iterator[None]:
 def load_tokenizer(source: str) -> transformers.PreTrainedTokenizerBase:
     """Open the tokenizer of a hub id or folder.
 
-    Errors: DataError if there is none, or if it is a slow one (no offsets).
+    Errors: DataError if there is none, if it is a slow one (no offsets) or its folder is damaged.
     """
+    check_intact(Path(source))
     try:
         with quiet_transformers():
             tokenizer = AutoTokenizer.from_pretrained(source)
@@ -113,8 +115,8 @@ def load_model(
     """Open an encoder or a reader; a span head that the checkpoint lacks is drawn from `seed`.
 
     `dropout` replaces every dropout probability of the architecture; None keeps them.
-    Errors: DataError if the source cannot be opened, lacks weights of the encoder or has an
-    architecture without a span head.
+    Errors: DataError if the source cannot be opened, is damaged, lacks weights of the encoder or
+    has an architecture without a span head.
     """
     config = load_config(source)
     config.num_labels = 2  # start and end, whatever the checkpoint's own head was for
@@ -179,7 +181,11 @@ def check_positions(config: transformers.PretrainedConfig, source: str, max_leng
 
 
 def load_config(source: str) -> transformers.PretrainedConfig:
-    """Open the configuration of a hub id or folder; DataError if there is none."""
+    """Open the configuration of a hub id or folder; DataError if there is none, or it is damaged.
+
+    Damaged is a folder with a seal of ours, of which any file is not as it was written.
+    """
+    check_intact(Path(source))
     try:
         with quiet_transformers():
             return AutoConfig.from_pretrained(source)

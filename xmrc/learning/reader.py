@@ -19,6 +19,7 @@ from xmrc.data.examples import Example
 from xmrc.data.features import Windows, WindowSize, cut_examples
 from xmrc.data.store import load_examples
 from xmrc.errors import DataError
+from xmrc.files import check_intact
 from xmrc.learning.model import (
     best_device,
     check_positions,
@@ -48,7 +49,11 @@ def write_card(folder: Path, size: WindowSize) -> None:
 
 
 def read_size(source: str) -> WindowSize:
-    """How the reader in `source` cuts windows; defaults within its positions if it is silent."""
+    """How the reader in `source` cuts windows; defaults within its positions if it is silent.
+
+    Errors: DataError if it says no sizes, or is damaged.
+    """
+    check_intact(Path(source))
     card = Path(source) / CARD
     if not card.is_file():
         return size_within(load_config(source))

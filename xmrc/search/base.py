@@ -13,8 +13,7 @@ from ray.tune.experiment import Trial
 from rich.console import Console
 
 from xmrc.data.cache import Cache
-from xmrc.errors import DataError, XmrcError
-from xmrc.files import is_intact
+from xmrc.errors import XmrcError
 from xmrc.learning.job import MODEL, TrainingJob
 from xmrc.search.phases import Phase
 from xmrc.search.prepare import base_job, base_key, given_base
@@ -42,10 +41,10 @@ def find_start(run: Run) -> str:
 
 
 def find_base(run: Run) -> str:
-    """The checkpoint of the base, found or trained now.
+    """The checkpoint of the base, found or trained now; also trained again where it was damaged.
 
     Errors: an XmrcError with the cause if the base cannot be trained, DataError if its model is
-    not there or its checkpoint was changed, KeyboardInterrupt if Ray Tune was interrupted.
+    not there, KeyboardInterrupt if Ray Tune was interrupted.
     """
     base = run.study.settings.base
     assert base is not None
@@ -54,18 +53,17 @@ def find_base(run: Run) -> str:
     job = base_job(run.study.settings, run.prepared, run.fit.trial.threads)
     key = base_key(job)
     cache = Cache(run.prepared.cache)
-    began = time.time()
+    began, trained = time.time(), False
 
     def train(target: Path) -> None:
+        nonlocal trained
+        trained = True
         run.say(f"base: training on {base.corpus} ({base.epochs} epochs)")
         shutil.copytree(_train_base(run, job), target, dirs_exist_ok=True)
 
-    known = (cache.root / "base" / key).exists()
     found = cache.build("base", key, train)
-    if known and not is_intact(found):
-        raise DataError(f"{found}: must be as it was written; delete it, to train the base again")
     spent = clock(time.time() - began)
-    run.say(f"base: found in {found}" if known else f"base: trained in {spent}")
+    run.say(f"base: trained in {spent}" if trained else f"base: found in {found}")
     return str(found)
 
 
