@@ -4,6 +4,7 @@ import csv
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -182,6 +183,46 @@ def test_what_the_killed_have_left_beside_can_be_removed(tmp_path: Path) -> None
     with creating_folder(tmp_path / "newer"):
         remove_abandoned(tmp_path / "new")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["new", "newer"]
+
+
+@pytest.fixture
+def to_disk(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What reached the disk and what was renamed, in turn, by name."""
+    done, sync, replace, rename = [], os.fsync, os.replace, Path.rename
+    named = re.compile(r"^\.(.+)\.[0-9a-f]{32}$")
+
+    def note(word: str, path: str | Path) -> None:
+        name = named.sub("new", Path(path).name)
+        done.append(f"{word} {name}")
+
+    def fsync(opened: int) -> None:
+        note("sync", os.readlink(f"/proc/self/fd/{opened}"))
+        sync(opened)
+
+    def renamed(old: Path, new: Path) -> None:
+        note("rename", new)
+        (replace if Path(old).is_file() else rename)(old, new)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(os, "replace", renamed)
+    monkeypatch.setattr(Path, "rename", renamed)
+    return done
+
+
+def test_a_document_is_on_the_disk_before_it_has_its_name(
+    tmp_path: Path, to_disk: list[str]
+) -> None:
+    write_document(tmp_path / "study" / "trials.json", [1])
+    assert to_disk[-3:] == ["sync new", "rename trials.json", "sync study"]
+
+
+def test_a_folder_is_on_the_disk_before_it_has_its_name(tmp_path: Path, to_disk: list[str]) -> None:
+    with creating_folder(tmp_path / "above" / "one") as partial:
+        (partial / "model").mkdir()
+        (partial / "model" / "weights").write_text("1")
+        (partial / "state").write_text("2")
+    assert sorted(to_disk[:4]) == ["sync model", "sync new", "sync state", "sync weights"]
+    assert to_disk[4:] == ["rename one", "sync above"]
 
 
 def test_the_name_appears_when_the_file_is_whole(tmp_path: Path) -> None:

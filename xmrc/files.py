@@ -1,10 +1,12 @@
 """The one way anything is written. In: a path, what to write. Out: a file or folder that is whole.
 
 Whatever is written appears under its name only when all of it is there: it is written beside and
-renamed into place. What must be trusted when it is read again carries a checksum: a document that
+renamed into place, and the disk has it before that, so that a machine that vanishes leaves no
+empty files. What must be trusted when it is read again carries a checksum: a document that
 a study keeps, a folder that is sealed.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -38,7 +40,9 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield partial
+        _sync(partial)
         os.replace(partial, path)
+        _sync(path.parent)
     except OSError as error:
         raise ResourceError(f"{path}: cannot be written: {error.strerror or error}") from error
     finally:
@@ -80,12 +84,27 @@ def creating_folder(folder: Path) -> Iterator[Path]:
     try:
         partial.mkdir(parents=True)
         yield partial
+        for path in (partial, *partial.rglob("*")):
+            _sync(path)
         partial.rename(folder)
+        _sync(folder.parent)
     except OSError:
         if not folder.exists():
             raise
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def _sync(path: Path) -> None:
+    """Have the disk keep a file, or the names that a folder holds."""
+    opened = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # some network file systems do this for files alone
+            raise
+    finally:
+        os.close(opened)
 
 
 def discard_folder(folder: Path) -> None:
