@@ -7,8 +7,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from xmrc.errors import ResourceError, SettingsError
+from xmrc.errors import DataError, ResourceError, SettingsError
+from xmrc.files import SEAL, is_intact
 from xmrc.tracking.artifacts import study_run
+from xmrc.tracking.readers import find_reader
 from xmrc.tracking.registry import SIGNATURE, check_name, fetch, register
 from xmrc.tracking.tracker import Tracker
 
@@ -40,6 +42,7 @@ class Reader(PythonModel):
 
 mlflow.models.set_model(Reader())
 '''
+BERT = '{"model_type": "bert", "architectures": ["BertForQuestionAnswering"]}'
 EXAMPLE = {"question": "Wo?", "context": "in Berlin"}
 
 
@@ -129,9 +132,10 @@ def test_no_pickle_and_the_same_checkpoint_again(
     put(tracker, folder, name, code)
     fetched = fetch(f"models:/{name}@champion", uri=uri, storage="runs", cache=tmp_path / "cache")
     assert capfd.readouterr() == ("", "")
-    assert {p.name: p.read_bytes() for p in fetched.iterdir()} == {
+    assert {p.name: p.read_bytes() for p in fetched.iterdir() if p.name != SEAL} == {
         p.name: p.read_bytes() for p in folder.iterdir()
     }
+    assert is_intact(fetched)
     model = fetched.parents[1]
     files = [path for path in model.rglob("*") if path.is_file()]
     assert {path.name for path in files} >= {"MLmodel", "answering.py", "words.json"}
@@ -152,6 +156,49 @@ def test_a_second_version_takes_the_alias(
             assert json.loads((found / "words.json").read_text()) == [word]
     copies = list(cache.iterdir()) if cache.exists() else []
     assert len(copies) == (0 if uri is None else 2), "what lies on this machine is not copied"
+
+
+def test_a_damaged_reader_is_refused_and_a_damaged_copy_fetched_again(
+    tracker: Tracker, uri: str | None, name: str, code: Path, tmp_path: Path
+) -> None:
+    put(tracker, checkpoint(tmp_path / "best", "Berlin"), name, code)
+    model, cache = f"models:/{name}@champion", tmp_path / "runs" / "cache" / "models"
+    fetched = fetch(model, uri=uri, storage=str(tmp_path / "runs"), cache=cache)
+    (fetched / "config.json").write_text(BERT)
+    whole = (fetched / "model.safetensors").read_bytes()
+    (fetched / "model.safetensors").write_bytes(whole[:100] + bytes(4) + whole[104:])
+
+    def find() -> Path:
+        return find_reader(model, storage=tmp_path / "runs", tracking_uri=uri)
+
+    with pytest.raises(DataError, match=r"model\.safetensors: .* as it was written") as caught:
+        find_reader(str(fetched), storage=tmp_path / "runs", tracking_uri=uri)
+    assert "\n" not in str(caught.value)
+    if uri is None:  # the registered one itself
+        with pytest.raises(DataError, match=r"model\.safetensors"):
+            find()
+    else:
+        fetched = fetch(model, uri=uri, storage=str(tmp_path / "runs"), cache=cache)
+        assert (fetched / "model.safetensors").read_bytes() == whole
+
+
+@pytest.mark.parametrize("path", ["../../etc", "/etc", "artifacts/../../up"])
+def test_the_reader_of_a_model_lies_inside_it(path: str, tmp_path: Path) -> None:
+    (tmp_path / "up").mkdir()
+    folder = tmp_path / "model"
+    (folder / "artifacts").mkdir(parents=True)
+    flavor = {"artifacts": {"reader": {"path": path}}}
+    (folder / "MLmodel").write_text(json.dumps({"flavors": {"python_function": flavor}}))
+    with pytest.raises(ResourceError, match=r"MLmodel: .* must be a folder of the model") as caught:
+        fetch(str(folder), uri=None, storage="runs", cache=tmp_path / "cache")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("card", ["", "a: [", "flavors: {keras: {}}", "flavors: 3"])
+def test_a_model_of_another_maker_is_refused_in_one_line(card: str, tmp_path: Path) -> None:
+    (tmp_path / "MLmodel").write_text(card)
+    with pytest.raises(ResourceError, match="holds no reader of ours"):
+        fetch(str(tmp_path), uri=None, storage="runs", cache=tmp_path / "cache")
 
 
 def test_the_signature_takes_a_table_of_texts() -> None:

@@ -20,6 +20,7 @@ from xmrc.search.progress import say
 from xmrc.search.recorder import TrackingAddress, cause_of
 from xmrc.search.resources import Fit, cluster_nodes, fit_trials
 from xmrc.settings import Study, flat, to_yaml
+from xmrc.tracking.relocation import FOLDER_TAG
 from xmrc.tracking.tracker import Tracker
 
 
@@ -108,7 +109,7 @@ def _start_tracking(run: Run) -> None:
     run_id = run.tracker.start_study(
         study.name,
         flat(study.settings),
-        {"xmrc.folder": folder.path, **prepared.content, **prepared.labels},
+        {FOLDER_TAG: str(folder.path), **prepared.content, **prepared.labels},
         folder.state().get("run_id"),
     )
     folder.remember(run_id=run_id, **{SELECT: prepared.select.title})

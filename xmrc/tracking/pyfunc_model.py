@@ -6,12 +6,14 @@ context), nbest (best first).
 """
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from mlflow.models import set_model
 from mlflow.pyfunc import PythonModel
 
+from xmrc.files import check_intact
 from xmrc.learning.reader import Reader
 
 
@@ -19,7 +21,8 @@ class _RegisteredReader(PythonModel):
     """A reader that MLflow can load and serve."""
 
     def load_context(self, context: Any) -> None:
-        """Open the checkpoint that was registered."""
+        """Open the checkpoint that was registered. DataError: it was damaged."""
+        check_intact(Path(context.artifacts["reader"]))
         self._reader = Reader(context.artifacts["reader"])
 
     def predict(

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from xmrc.errors import DataError
+from xmrc.files import check_intact
 from xmrc.learning.model import load_config
 
 _HEAD = "ForQuestionAnswering"  # in the name of every architecture that can be a reader
@@ -13,7 +14,7 @@ def find_reader(model: str, *, storage: Path, tracking_uri: str | None) -> Path:
     """The checkpoint that `model` names, on this machine.
 
     Errors: ResourceError if there is no such folder, model or tracking server; DataError if it is
-    no checkpoint, or one of a model that cannot answer.
+    no checkpoint, one of a model that cannot answer, or one that was damaged.
     """
     folder = Path(os.path.expanduser(model))
     if model.startswith("models:") or (folder / "MLmodel").exists() or not folder.is_dir():
@@ -22,6 +23,7 @@ def find_reader(model: str, *, storage: Path, tracking_uri: str | None) -> Path:
 
         cache = storage / "cache" / "models"
         folder = fetch(model, uri=tracking_uri, storage=str(storage), cache=cache)
+    check_intact(folder)
     check_answers(folder)
     return folder
 

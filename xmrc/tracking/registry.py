@@ -6,6 +6,7 @@ an alias, and from `models:/NAME@ALIAS` the folder again.
 
 import hashlib
 import re
+import shutil
 import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
@@ -23,7 +24,8 @@ from mlflow.types import ColSpec, DataType, Schema
 from mlflow.types.schema import Array, Object, Property
 
 from xmrc.errors import ResourceError, SettingsError
-from xmrc.files import creating_folder
+from xmrc.files import creating_folder, is_intact, seal
+from xmrc.settings.yaml_text import parse_yaml
 from xmrc.tracking.interrupts import uninterrupted
 from xmrc.tracking.names import texts
 from xmrc.tracking.runs import NOTHING
@@ -109,6 +111,7 @@ def register(
             code_paths=[str(path) for path in code_paths] or None,
             mlflow_model=card,
         )
+        seal(_reader(local))
         with refusing(tracker.uri):
             _upload(tracker, card, local)
             with uninterrupted():  # no version without its alias
@@ -218,10 +221,15 @@ def _reader(folder: Path) -> Path:
     """The checkpoint inside a saved MLflow model; any other folder is one itself."""
     if not (folder / "MLmodel").exists():
         return folder
-    artifacts = Model.load(str(folder)).flavors["python_function"].get("artifacts", {})
-    if _READER not in artifacts:
-        raise ResourceError(f"{folder}: this MLflow model holds no reader of ours")
-    return folder / str(artifacts[_READER]["path"])
+    card = folder / "MLmodel"
+    try:
+        artifacts = parse_yaml(card.read_text(encoding="utf-8"))["flavors"]["python_function"]
+        path = Path(artifacts["artifacts"][_READER]["path"])
+    except (ValueError, LookupError, TypeError) as error:
+        raise ResourceError(f"{folder}: this MLflow model holds no reader of ours") from error
+    if not (folder / path).resolve().is_relative_to(folder.resolve()):
+        raise ResourceError(f"{card}: {path} must be a folder of the model itself")
+    return folder / path
 
 
 def refuse_missing_database(sought: str, uri: str) -> None:
@@ -238,10 +246,13 @@ def _local_copy(location: str, client: MlflowClient, cache: Path) -> Path:
     if here is not None and here.is_dir():
         return here
     copy = cache / hashlib.sha256(location.encode()).hexdigest()[:20]
+    if copy.exists() and not is_intact(copy):
+        shutil.rmtree(copy)
     if not copy.exists():
         with creating_folder(copy) as partial:
             mlflow.artifacts.download_artifacts(
                 artifact_uri=location, tracking_uri=client.tracking_uri, dst_path=str(partial)
             )
-    (model,) = copy.iterdir()
+            seal(partial)
+    (model,) = (path for path in copy.iterdir() if path.is_dir())
     return model

@@ -7,6 +7,7 @@ within seconds. A tracking URI is handed around without credentials; `credential
 import logging
 import os
 import re
+import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -24,6 +25,15 @@ from xmrc.credentials import (
     without_secrets,
 )
 from xmrc.errors import ResourceError
+from xmrc.tracking.relocation import ARTIFACTS, BESIDE, bring_home
+
+_TROUBLES = (
+    MlflowException,
+    sqlalchemy.exc.SQLAlchemyError,
+    sqlite3.Error,
+    OSError,
+    ImportError,
+)
 
 
 def tracking_uri(uri: str | None, storage: str) -> str:
@@ -69,7 +79,14 @@ def artifact_root(uri: str, storage: str) -> str | None:
     if not is_database(uri):
         return None
     folder = local_folder(storage)
-    return f"{storage.rstrip('/')}/mlartifacts" if folder is None else str(folder / "mlartifacts")
+    return f"{storage.rstrip('/')}/{ARTIFACTS}" if folder is None else str(folder / ARTIFACTS)
+
+
+def artifact_tags(uri: str, place: str | None) -> dict[str, str]:
+    """What an experiment is marked with whose files are in the folder `place`."""
+    url = sqlalchemy.make_url(uri) if uri.startswith("sqlite:") else None
+    database = Path(url.database).absolute() if url is not None and url.database else None
+    return dict(BESIDE) if database and place == str(database.parent / ARTIFACTS) else {}
 
 
 def is_database(uri: str) -> bool:
@@ -100,6 +117,7 @@ def _open_database(uri: str) -> None:
     waits = url.get_backend_name() in {"postgresql", "mysql"}
     if url.get_backend_name() == "sqlite" and url.database:
         Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+        bring_home(Path(url.database))
     engine = sqlalchemy.create_engine(url, connect_args={"connect_timeout": 5} if waits else {})
     sqlalchemy.inspect(engine).get_table_names()
     engine.dispose()
@@ -156,7 +174,7 @@ def refusing(uri: str) -> Iterator[None]:
     """Turn whatever MLflow, its database or its network raises into one line on `tracking.uri`."""
     try:
         yield
-    except (MlflowException, sqlalchemy.exc.SQLAlchemyError, OSError, ImportError) as error:
+    except _TROUBLES as error:
         given = shown_uri(os.environ.get(FROM_ENVIRONMENT, "")) == uri
         origin = f" (from {FROM_ENVIRONMENT})" if given else ""
         raise ResourceError(

@@ -26,6 +26,7 @@ from xmrc.tracking.provenance import provenance
 from xmrc.tracking.runs import NOTHING, STATUS, Runs, TrackedRun
 from xmrc.tracking.server import (
     artifact_root,
+    artifact_tags,
     connect,
     is_database,
     patience,
@@ -58,7 +59,8 @@ class Tracker:
             found = client.get_experiment_by_name(experiment)
             if found is None:
                 place = artifact_root(uri, storage)
-                return cls(client, uri, client.create_experiment(experiment, place))
+                made = client.create_experiment(experiment, place, artifact_tags(uri, place))
+                return cls(client, uri, made)
         if found.lifecycle_stage != "active":
             raise ResourceError(
                 f"tracking.uri: the experiment {experiment} at {uri} is "
