@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from xmrc.search.cluster import LOCAL_ENVIRONMENT, WORKER_ENVIRONMENT, ray_cluster
+from xmrc.search.cluster import ray_cluster
 
 CPUS = 2
 NOT_OURS = ("RAY_", "TUNE_", "MLFLOW_", "XMRC_", "HF_")  # what the caller's shell may have set
@@ -51,8 +51,6 @@ def cluster_here() -> Iterator[None]:
         for key in [key for key in os.environ if key.startswith(NOT_OURS)]:
             patch.delenv(key)
         for key, value in clean_environment(home).items():
-            patch.setenv(key, value)
-        for key, value in {**WORKER_ENVIRONMENT, **LOCAL_ENVIRONMENT}.items():
             patch.setenv(key, value)
         with ray_cluster():
             yield

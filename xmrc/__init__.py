@@ -1,7 +1,8 @@
 """xmrc finds and trains the best cross-lingual reader for a few-resource setting.
 
 In: a study file (YAML) that says what is fixed and what is searched. Out: a registered model.
-The libraries below send usage statistics by default; here only where the user asked for it.
+The libraries below send usage statistics by default; here only where the user asked for it. Under
+`uv run` Ray would start every process of a cluster through uv, which looks for the project again.
 """
 
 import os
@@ -10,6 +11,7 @@ from xmrc._lazy import lazy_names
 
 for _switch, _value in {
     "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",  # read when Ray is imported
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "DO_NOT_TRACK": "1",

@@ -23,6 +23,7 @@ from ray.train.v2.torch.torch_trainer import TorchTrainer
 from torch import nn
 
 from xmrc.learning.job import TrainingJob, open_training
+from xmrc.learning.meeting import meeting_place
 from xmrc.learning.step import Worker
 
 
@@ -91,6 +92,7 @@ def train_on_workers(
             use_gpu=resources.gpus > 0,
             resources_per_worker={"CPU": resources.cpus, "GPU": resources.gpus},
         ),
+        torch_config=meeting_place(),
         run_config=RunConfig(
             name=name,
             storage_path=storage,

@@ -1,20 +1,28 @@
 """The Ray cluster. In: the environment. Out: a connection, and readers that answer on its workers.
 
 `RAY_ADDRESS` (also set inside a submitted job) names a running cluster; without it one is started
-on this machine and stopped again.
+on this machine and stopped again. Whoever reaches a Ray cluster runs code as its user, so that one
+listens on the loopback interface alone, and asks for a token that is nowhere but in the environment
+of its processes.
 """
 
 import contextlib
+import ipaddress
 import logging
 import os
+import secrets
 import socket
+import sys
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+import grpc
 import ray
+from ray._private import ray_constants
+from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
 from ray.exceptions import RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -23,10 +31,11 @@ from xmrc.errors import ResourceError, XmrcError
 from xmrc.learning.reader import ReadingJob, predictions_from, read_share
 from xmrc.learning.worker import WorkerResources
 from xmrc.scoring.predictions import Prediction
+from xmrc.search.machine import usable_cpus, usable_memory
 
 _Share = TypeVar("_Share")
 
-WORKER_ENVIRONMENT = {
+_WORKER_ENVIRONMENT = {
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",  # the default of 2 s also slows every report down
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the ledger and MLflow keep what trials report
     "TUNE_GLOBAL_CHECKPOINT_S": "1",  # a killed search loses no more than this of its trials
@@ -36,10 +45,8 @@ WORKER_ENVIRONMENT = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # as Ray will do it; spares a warning per process
 }
 _SECONDS_TO_ANSWER = 5.0
-LOCAL_ENVIRONMENT = {
-    # A token would be left in the home folder and lock later `ray job submit`s out.
-    "RAY_AUTH_MODE": "disabled",
-}
+_LOOPBACK = "127.0.0.1"
+_LOOPBACK_INTERFACE = "lo0" if sys.platform == "darwin" else "lo"
 
 
 @contextlib.contextmanager
@@ -51,29 +58,15 @@ def ray_cluster() -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
-    address = named_cluster()
-    environment = {**WORKER_ENVIRONMENT, **({} if address else LOCAL_ENVIRONMENT)}
-    for name, value in environment.items():
+    for name, value in _WORKER_ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-    try:
-        if address:
-            _knock(address)
-            ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
-        else:
-            _start_here()
-    except (OSError, RuntimeError, ValueError) as error:
-        cause = str(error).strip().splitlines()[0]
-        raise ResourceError(
-            f"RAY_ADDRESS: a Ray cluster must answer at {address}: {cause}"
-            if address
-            else f"Ray must start on this machine: {cause}"
-        ) from error
-    # What fails is in the ledger with its cause; Ray would print its traceback too.
-    logging.getLogger("ray").setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        ray.shutdown()
+    with _connected() if named_cluster() else _started():
+        # What fails is in the ledger with its cause; Ray would print its traceback too.
+        logging.getLogger("ray").setLevel(logging.CRITICAL)
+        try:
+            yield
+        finally:
+            ray.shutdown()
 
 
 def named_cluster() -> str | None:
@@ -82,30 +75,98 @@ def named_cluster() -> str | None:
     return None if address in ("", "local") else address
 
 
+@contextlib.contextmanager
+def _connected() -> Iterator[None]:
+    """A connection to the cluster that RAY_ADDRESS names."""
+    address = named_cluster()
+    assert address is not None
+    try:
+        _knock(address)
+        ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise ResourceError(
+            f"RAY_ADDRESS: a Ray cluster must answer at {address}: {_first_line(error)}"
+        ) from error
+    yield
+
+
 def _knock(address: str) -> None:
-    """Raise what the network raises: Ray keeps asking a silent address for a quarter of an hour."""
+    """Raise what the network raises: Ray keeps asking whatever is there for minutes, aloud."""
     if address == "auto":
         return
     parts = urlsplit(address if "://" in address else f"//{address}")
     if not parts.hostname or parts.port is None:
         raise ValueError("the address must be HOST:PORT")
     socket.create_connection((parts.hostname, parts.port), _SECONDS_TO_ANSWER).close()
+    if "RAY_USE_TLS" in os.environ:  # its certificates are Ray's business
+        return
+    direct = [("grpc.enable_http_proxy", 0)]
+    with grpc.insecure_channel(f"{parts.hostname}:{parts.port}", direct) as channel:
+        try:
+            grpc.channel_ready_future(channel).result(_SECONDS_TO_ANSWER)
+        except grpc.FutureTimeoutError as error:
+            raise ValueError("what listens there does not speak as Ray does") from error
 
 
-def _start_here() -> None:
-    """Start Ray on this machine, whatever clusters others have started on it.
+@contextlib.contextmanager
+def _started() -> Iterator[None]:
+    """A cluster of this machine's own, whatever clusters others have started on it."""
+    with _closed_to_others():
+        try:
+            ray.init(
+                address="local",
+                include_dashboard=True,  # frees the resources of trials that are stopped early
+                dashboard_host=_LOOPBACK,
+                num_cpus=usable_cpus(),
+                _memory=usable_memory(),
+                logging_level=logging.ERROR,
+                log_to_driver=False,
+            )
+        except Exception as error:  # where a node is slow to start Ray raises a bare one
+            raise ResourceError(f"Ray must start on this machine: {_first_line(error)}") from error
+        address = ray.util.get_node_ip_address()
+        if not ipaddress.ip_address(address).is_loopback:
+            ray.shutdown()
+            raise ResourceError(f"Ray must listen on this machine alone, got {address}")
+        yield
 
-    Errors: RuntimeError, whatever Ray raises: where a node is slow to start it is a bare Exception.
+
+@contextlib.contextmanager
+def _closed_to_others() -> Iterator[None]:
+    """The environment of a cluster that is this process's alone, and put back behind it.
+
+    A token of the user's own, in the environment or at home, is neither used nor touched.
     """
+    ours = {
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN": secrets.token_hex(32),
+        # Ray listens everywhere, and replaces a loopback address by the machine's, unless it is
+        # told that there are no clusters; what it is called is because of where that is so.
+        ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR: "0",
+        "GLOO_SOCKET_IFNAME": _LOOPBACK_INTERFACE,
+        "NCCL_SOCKET_IFNAME": _LOOPBACK_INTERFACE,
+    }
+    before = {name: os.environ.get(name) for name in ours}
+    os.environ.update(ours)
+    clusters, ray_constants.ENABLE_RAY_CLUSTER = ray_constants.ENABLE_RAY_CLUSTER, False
+    _forget_token()
     try:
-        ray.init(
-            address="local",
-            include_dashboard=True,  # frees the resources of trials that are stopped early
-            logging_level=logging.ERROR,
-            log_to_driver=False,
-        )
-    except Exception as error:
-        raise RuntimeError(str(error)) from error
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = clusters
+        for name, value in before.items():
+            os.environ.pop(name, None) if value is None else os.environ.update({name: value})
+        _forget_token()
+
+
+def _forget_token() -> None:
+    """Ray reads mode and token once a process, and here they change."""
+    Config.initialize("")
+    AuthenticationTokenLoader.instance().reset_cache()
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def check_shared(root: Path) -> None:

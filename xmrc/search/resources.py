@@ -6,7 +6,6 @@ fill a machine. Never more trials at once than fit: two half-placed ones would w
 """
 
 import math
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,6 +14,7 @@ import torch
 
 from xmrc.errors import ResourceError
 from xmrc.learning.worker import WorkerResources
+from xmrc.search.machine import usable_cpus
 from xmrc.settings import ResourceSettings
 
 DRIVER_CPUS = 0.01
@@ -45,7 +45,7 @@ class Fit:
 
 def this_machine() -> list[Node]:
     """The machine that we run on, without starting anything."""
-    return [Node(float(len(os.sched_getaffinity(0))), float(torch.cuda.device_count()))]
+    return [Node(float(usable_cpus()), float(torch.cuda.device_count()))]
 
 
 def cluster_nodes() -> list[Node]:
