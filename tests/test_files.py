@@ -111,7 +111,7 @@ def test_what_was_never_sealed_is_neither_and_is_not_refused(tmp_path: Path) -> 
 
 
 @given(st.data())
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 def test_a_byte_that_changed_is_refused_with_its_file_in_one_line(data: st.DataObject) -> None:
     with tempfile.TemporaryDirectory() as root:
         folder = sealed(Path(root) / "one")

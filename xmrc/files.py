@@ -161,9 +161,12 @@ def write_text(path: Path, text: str) -> None:
 def write_csv(path: Path, frame: "pd.DataFrame") -> None:
     """Write a frame without its index; NaN is empty, a lone surrogate its escape."""
     with replacing(path) as partial:
-        frame.to_csv(
-            partial, index=False, lineterminator="\n", encoding="utf-8", errors="backslashreplace"
-        )
+        partial.write_bytes(csv_of(frame))
+
+
+def csv_of(frame: "pd.DataFrame") -> bytes:
+    """What `write_csv` writes."""
+    return frame.to_csv(index=False, lineterminator="\n").encode("utf-8", "backslashreplace")
 
 
 def write_document(path: Path, content: Any) -> None:

@@ -121,7 +121,7 @@ def test_another_machine_that_was_first_wins(tmp_path: Path) -> None:
 
 
 @given(st.data())
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 def test_what_was_damaged_is_named_and_made_again(data: st.DataObject) -> None:
     with tempfile.TemporaryDirectory() as root, redirect_stderr(StringIO()) as said:
         cache = Cache(Path(root))

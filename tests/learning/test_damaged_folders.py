@@ -126,7 +126,7 @@ OPENED: list[Callable[[str], Any]] = [
 
 
 @given(st.data())
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 def test_a_damaged_reader_is_opened_by_nobody(reader: Path, data: st.DataObject) -> None:
     with tempfile.TemporaryDirectory() as root:
         folder = shutil.copytree(reader, Path(root) / "model")

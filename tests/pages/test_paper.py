@@ -17,6 +17,7 @@ from study_folders import (
 from xmrc.pages.findings import read_findings
 from xmrc.pages.paper import paper_tables, printed_and_ours, scores_by_language, systems
 from xmrc.scoring.predictions import scored_frame
+from xmrc.search.observed import ObservedTables
 
 EXPECTED = f"""
 expected:
@@ -78,18 +79,19 @@ expected:
     topk_em_3: {{de: 1}}
 """
     folder = study_folder(tmp_path, study=STUDY + expected)
-    head = (
-        "trial,evaluation,epoch,step,question_language,context_language,n,f1,em,squad_f1,squad_em"
-    )
+    names = ("epoch", "step", "question_language", "context_language", "n", "f1", "em")
+    names = ("evaluation", *names, "squad_f1", "squad_em")
     rows = [
-        "1,1,1.0,10,en,en,2,99,99,99,99",
-        "1,2,2.0,20,en,en,2,40,30,41,31",
-        "1,2,2.0,20,de,en,2,20,10,21,11",
-        "1,2,2.0,20,en,de,2,10,5,11,6",
-        "1,2,2.0,20,de,de,2,50,45,51,46",
-        "2,2,2.0,20,en,en,2,98,98,98,98",
+        (1, 1.0, 10, "en", "en", 2, 99, 99, 99, 99),
+        (2, 2.0, 20, "en", "en", 2, 40, 30, 41, 31),
+        (2, 2.0, 20, "de", "en", 2, 20, 10, 21, 11),
+        (2, 2.0, 20, "en", "de", 2, 10, 5, 11, 6),
+        (2, 2.0, 20, "de", "de", 2, 50, 45, 51, 46),
     ]
-    (folder / "pairs.csv").write_text("\n".join([head, *rows, ""]))
+    other = (2, 2.0, 20, "en", "en", 2, 98, 98, 98, 98)
+    tables = ObservedTables.open(folder)
+    tables.put(1, {"pairs": [dict(zip(names, row, strict=True)) for row in rows]})
+    tables.put(2, {"pairs": [dict(zip(names, other, strict=True))]})
     findings = read_findings(folder)
     rows = compared(findings)
     assert [(row["metric"], row["language"], row["ours"]) for row in rows] == [

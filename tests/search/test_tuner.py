@@ -56,7 +56,7 @@ class Search:
 
     def table(self, name, rate):
         """The rows of one trial."""
-        rows = read_table(self.folder.path / name)
+        rows = read_table(self.folder.path, name)
         return rows[rows["trial"] == self.by_rate[rate].number].to_dict("records")
 
     def mlflow(self, rate):

@@ -120,8 +120,8 @@ def _ours(name: str, system: ExpectedSystem, findings: Findings) -> _Ours | None
     reader = findings.reader if trial is findings.best else trial
     evaluation = best_evaluation(reader, findings.metric)
     means = {(name, MEAN): value for name, value in evaluation.items()}
-    table = f"{CONFIRMATION.tables if reader is not trial else ''}{PAIRS}"
-    rows = read_table(findings.ledger.path.parent / table)
+    prefix = CONFIRMATION.tables if reader is not trial else ""
+    rows = read_table(findings.ledger.path.parent, PAIRS, prefix)
     place = {"trial": reader.number, "evaluation": evaluation["evaluation"]}
     pairs = rows[(rows[list(place)] == pd.Series(place)).all(axis=1)] if len(rows) else rows
     return _Ours(trial.number, means | (language_metrics(pairs) if len(pairs) else {}))

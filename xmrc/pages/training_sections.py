@@ -116,7 +116,7 @@ def watched_section(findings: Findings, out: Path) -> PageSection:
 
 def observed_by_best(findings: Findings, name: str) -> pd.DataFrame:
     """The rows of the best trial that is in a table; none where no trial is."""
-    rows = read_table(findings.ledger.path.parent / name)
+    rows = read_table(findings.ledger.path.parent, name)
     own = (rows[rows["trial"] == one.number] for one in findings.standing if len(rows))
     return next((these for these in own if len(these)), rows[:0])
 

@@ -1,23 +1,28 @@
-"""What trainings report beside numbers, as tidy tables. In: reports. Out: CSV files, always whole.
+"""What trainings report beside numbers, as tidy tables. In: reports. Out: documents, CSV files.
 
 pairs.csv    the scores of each language pair, 0 to 100
 c_kl.csv     c_kl of each language pair, of trials that take it from the teacher
 watched.csv  the first answers to the questions in `tracking.watch`, a row for each; probability is
              0 to 1, em and f1 are 0 to 100
 
-All at every evaluation. The trainings of a confirmation have tables of their own.
+All at every evaluation. The trainings of a confirmation have tables of their own. The tables are
+for people: what counts is what each training has reported, kept in a document of its own,
+`observed/3.json`, of which they are made again whenever they differ.
 """
 
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
-from xmrc.files import write_csv
+from xmrc.files import csv_of, read_document, write_csv, write_document
 from xmrc.scoring.predictions import PAIR, SCORES
 from xmrc.tracking.tracker import Tracker
 
+_REPORTS = "observed"
 PAIRS, C_KL, WATCHED = "pairs.csv", "c_kl.csv", "watched.csv"
 
 _TABLES = {PAIRS: "pairs", C_KL: "c_kl", WATCHED: "watched"}  # by what reports call them
@@ -36,15 +41,20 @@ class ObservedTables:
 
     folder: Path
     prefix: str = ""
+    _reports: dict[int, Any] = field(default_factory=dict)  # by trial, as the documents have them
     _frames: dict[str, dict[int, pd.DataFrame]] = field(default_factory=dict)  # by file, by trial
 
     @classmethod
     def open(cls, folder: Path, prefix: str = "") -> "ObservedTables":
-        """Begin the tables, or go on with those that are there."""
-        tables = cls(folder, prefix)
+        """Begin the tables, or go on with those that are there.
+
+        A table that is not what was reported is named on standard error and made again. Raises
+        DataError (the file, the rule): a report is damaged.
+        """
+        tables = cls(folder, prefix, _read_reports(folder, prefix))
         for file in _TABLES:
-            rows = read_table(folder / f"{prefix}{file}")
-            tables._frames[file] = dict(iter(rows.groupby("trial"))) if len(rows) else {}
+            tables._frames[file] = _frames_of(file, tables._reports)
+            tables._restore(file)
         return tables
 
     def put(self, trial: int, observed: Mapping[str, Iterable[_Row]]) -> None:
@@ -52,32 +62,62 @@ class ObservedTables:
 
         `observed` is as `learning.history` has it.
         """
+        reported = {name: list(observed.get(name, ())) for name in _TABLES.values()}
+        before = self._reports.get(trial, {})
+        if reported == before or not (before or any(reported.values())):
+            return
+        write_document(self.folder / f"{self.prefix}{_REPORTS}" / f"{trial}.json", reported)
+        self._reports[trial] = reported
         for file, name in _TABLES.items():
-            rows = [{"trial": trial, **row} for row in observed.get(name, ())]
-            self._replace(file, trial, _typed(pd.DataFrame(rows, dtype="object")))
+            if reported[name] != before.get(name, []):
+                self._frames[file].update(_frames_of(file, {trial: reported}))
+                self._write(file)
 
     def forget(self, trial: int) -> None:
         """A trial that never was; its number goes to another."""
         self.put(trial, {})
 
-    def _replace(self, file: str, trial: int, rows: pd.DataFrame) -> None:
-        frames = self._frames[file]
-        if rows.equals(frames.get(trial, pd.DataFrame())):
-            return
-        frames[trial] = rows
-        reported = [frames[number] for number in sorted(frames) if len(frames[number])]
+    def _write(self, file: str) -> None:
         path = self.folder / f"{self.prefix}{file}"
-        if reported:
-            write_csv(path, pd.concat(reported))
+        table = _joined(self._frames[file])
+        if len(table):
+            write_csv(path, table)
         else:
             path.unlink(missing_ok=True)
 
+    def _restore(self, file: str) -> None:
+        path, table = self.folder / f"{self.prefix}{file}", _joined(self._frames[file])
+        if len(table) and not (path.exists() and path.read_bytes() == csv_of(table)):
+            print(f"{path}: must have what was reported; it is made again", file=sys.stderr)
+            self._write(file)
 
-def read_table(path: Path) -> pd.DataFrame:
-    """The rows of a table; none where nothing was observed."""
-    if not path.exists():
-        return pd.DataFrame()
-    return _typed(pd.read_csv(path, dtype="object", na_filter=False, lineterminator="\n"))
+
+def read_table(folder: Path, file: str, prefix: str = "") -> pd.DataFrame:
+    """The rows of a table of a study, from what was reported; none where nothing was.
+
+    Raises DataError (the file, the rule): a report is damaged.
+    """
+    return _joined(_frames_of(file, _read_reports(folder, prefix)))
+
+
+def _read_reports(folder: Path, prefix: str) -> dict[int, Any]:
+    """What each trial has reported, by its number."""
+    files = (folder / f"{prefix}{_REPORTS}").glob("[0-9]*.json")
+    return {int(path.stem): read_document(path) for path in files}
+
+
+def _frames_of(file: str, reports: Mapping[int, Any]) -> dict[int, pd.DataFrame]:
+    """The rows of a table, by trial."""
+    return {
+        trial: _typed(pd.DataFrame(({"trial": trial, **row} for row in rows), dtype="object"))
+        for trial, rows in ((trial, reported[_TABLES[file]]) for trial, reported in reports.items())
+    }
+
+
+def _joined(frames: Mapping[int, pd.DataFrame]) -> pd.DataFrame:
+    """One table, in the order of the trials; empty where there are no rows."""
+    filled = [frames[trial] for trial in sorted(frames) if len(frames[trial])]
+    return pd.concat(filled) if filled else pd.DataFrame()
 
 
 def _typed(rows: pd.DataFrame) -> pd.DataFrame:
