@@ -1,7 +1,5 @@
 """Folders as studies leave them, made by hand in no time."""
 
-import json
-
 from gxlt_scores import scored_row
 
 from xmrc.files import write_document
@@ -136,5 +134,5 @@ def study_folder(
             write_tables(folder / "final" / corpus / name, scored_frame(examples))
     if finals:
         labels = dict.fromkeys(finals, "shared paragraphs")
-        (folder / "final" / "labels.json").write_text(json.dumps(labels))
+        write_document(folder / "final" / "labels.json", labels)
     return folder

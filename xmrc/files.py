@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SEAL = "seal.json"  # bytes and SHA-256 of every other file of a folder
-_INTACT = "must be as it was written, and its checksum says it is not"
+INTACT = "must be as it was written, and its checksum says it is not"
 _FORMAT = 1  # of the documents of a study; raised when what they hold changes
 
 
@@ -171,7 +171,7 @@ def csv_of(frame: "pd.DataFrame") -> bytes:
 
 def write_document(path: Path, content: Any) -> None:
     """Write what JSON can say, with the version of the format and a checksum."""
-    document = {"format": _FORMAT, "sha256": _digest(content), "content": content}
+    document = {"format": _FORMAT, "sha256": digest_of(content), "content": content}
     write_text(path, json.dumps(document, indent=1))
 
 
@@ -191,12 +191,13 @@ def read_document(path: Path) -> Any:
             f"{path}: must be of format {_FORMAT}, which is all that this version of xmrc reads, "
             f"got {found}"
         )
-    if document.get("sha256") != _digest(document.get("content")):
-        raise DataError(f"{path}: {_INTACT}")
+    if document.get("sha256") != digest_of(document.get("content")):
+        raise DataError(f"{path}: {INTACT}")
     return document["content"]
 
 
-def _digest(content: Any) -> str:
+def digest_of(content: Any) -> str:
+    """The SHA-256 of what JSON can say, by which a document knows that it is as it was written."""
     spelled = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(spelled.encode()).hexdigest()
 
@@ -204,7 +205,7 @@ def _digest(content: Any) -> str:
 def seal(folder: Path) -> None:
     """Write down what a folder holds, once all of it is there."""
     sealed = {"bytes": _sizes(folder), "sha256": _sums(folder)}
-    write_text(folder / SEAL, json.dumps({**sealed, "seal": _digest(sealed)}))
+    write_text(folder / SEAL, json.dumps({**sealed, "seal": digest_of(sealed)}))
 
 
 def is_whole(folder: Path) -> bool:
@@ -217,14 +218,26 @@ def is_intact(folder: Path) -> bool:
     return is_whole(folder) and _sealed(folder).get("sha256") == _sums(folder)
 
 
-def check_intact(folder: Path) -> None:
-    """Refuse a folder of which something was damaged or lost since it was sealed, by the checksums.
+def check_intact(path: Path) -> None:
+    """Refuse a folder, or a file of it, that was damaged or lost since the folder was sealed.
 
-    What was never sealed passes, and so does what was added. Reads all of it, once in a process as
-    long as sizes and times stay. Raises DataError (the file, the rule).
+    What was never sealed passes, and so does what was added. Goes by the checksums, which are taken
+    once in a process as long as sizes and times stay. Raises DataError (the file, the rule).
     """
+    folder = path if path.is_dir() else path.parent
     if (folder / SEAL).exists():
-        _check_sums(folder.absolute(), tuple(map(_stamp, sorted(folder.rglob("*")))))
+        files = sorted(folder.rglob("*")) if folder == path else [path, folder / SEAL]
+        only = None if folder == path else path.name
+        _check_sums(folder.absolute(), only, tuple(map(_stamp, files)))
+
+
+def damage_of(folder: Path) -> str:
+    """Why `check_intact` refuses a folder, or that it has no seal; empty where all is well."""
+    try:
+        check_intact(folder)
+        return "" if (folder / SEAL).exists() else f"{folder / SEAL}: must be there, and is not"
+    except (DataError, OSError) as error:
+        return str(error)
 
 
 def _stamp(path: Path) -> tuple[str, int, int]:
@@ -233,18 +246,18 @@ def _stamp(path: Path) -> tuple[str, int, int]:
 
 
 @cache
-def _check_sums(folder: Path, stamps: tuple[tuple[str, int, int], ...]) -> None:
+def _check_sums(folder: Path, only: str | None, stamps: tuple[tuple[str, int, int], ...]) -> None:
     """An error is not remembered: who asks again is refused again."""
     sums = _sealed(folder).get("sha256")
     if sums is None:
-        raise DataError(f"{folder / SEAL}: {_INTACT}")
-    for path, wanted in ((folder / name, sums[name]) for name in sums):
+        raise DataError(f"{folder / SEAL}: {INTACT}")
+    for path in (folder / name for name in sums if only in (None, name)):
         try:
-            intact = path.is_file() and _sum(path) == wanted
+            intact = path.is_file() and _sum(path) == sums[path.relative_to(folder).as_posix()]
         except OSError as error:
             raise DataError(f"{path}: cannot be read: {error.strerror}") from error
         if not intact:
-            raise DataError(f"{path}: {_INTACT}")
+            raise DataError(f"{path}: {INTACT}")
 
 
 def _sealed(folder: Path) -> dict[str, Any]:
@@ -253,7 +266,7 @@ def _sealed(folder: Path) -> dict[str, Any]:
         sealed = dict(json.loads((folder / SEAL).read_text(encoding="utf-8")))
     except (FileNotFoundError, ValueError, TypeError):
         return {}
-    return sealed if sealed.pop("seal", None) == _digest(sealed) else {}
+    return sealed if sealed.pop("seal", None) == digest_of(sealed) else {}
 
 
 def _sizes(folder: Path) -> dict[str, int]:

@@ -1,14 +1,32 @@
 """What an evaluation leaves on disk, read back by other libraries; and what a failure leaves."""
 
 import csv
+import io
 import json
+import tempfile
+from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
+from damage import damage
 from gxlt_scores import gxlt_scores
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from study_folders import CHAMPION
 
 from xmrc.errors import DataError, ResourceError
-from xmrc.scoring.evaluation_files import read_scores, write_matrix, write_predictions, write_scores
-from xmrc.scoring.predictions import Prediction
+from xmrc.files import seal
+from xmrc.scoring.evaluation_files import (
+    EXAMPLES,
+    read_examples,
+    read_label,
+    read_scores,
+    write_matrix,
+    write_predictions,
+    write_scores,
+    write_tables,
+)
+from xmrc.scoring.predictions import Prediction, scored_frame
 from xmrc.scoring.spans import AnswerSpan
 
 SCORES = gxlt_scores(
@@ -19,7 +37,9 @@ SCORES = gxlt_scores(
 
 def test_scores_read_back(tmp_path):
     write_scores(tmp_path / "new" / "scores.json", SCORES)
-    assert json.loads((tmp_path / "new" / "scores.json").read_text()) == {
+    kept = json.loads((tmp_path / "new" / "scores.json").read_text())
+    assert len(kept.pop("sha256")) == 64
+    assert kept == {
         "metrics": {"gxlt_f1": 50 + 1 / 9, "xlt_em": 55.0},
         "pairs": {
             "en-en": {"f1": 80.0, "em": 60.0, "n": 5},
@@ -116,3 +136,51 @@ def test_a_folder_that_cannot_be_written_is_one_line_naming_the_file(tmp_path):
         write_scores(tmp_path / "file" / "scores.json", SCORES)
     assert "\n" not in str(caught.value)
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@given(st.data())
+@settings(max_examples=12, deadline=None)
+def test_damaged_scores_and_examples_are_refused_in_one_line(data):
+    with tempfile.TemporaryDirectory() as root:
+        folder = Path(root)
+        write_scores(folder / "scores.json", SCORES)
+        write_tables(folder, scored_frame(CHAMPION), "shared paragraphs")
+        seal(folder)
+        name, opened = data.draw(
+            st.sampled_from(
+                [("scores.json", read_scores), (EXAMPLES, read_examples), (EXAMPLES, read_label)]
+            )
+        )
+        damage(folder / name, data)
+        with pytest.raises(DataError) as refused:
+            opened(folder / name)
+        assert str(refused.value).startswith(f"{folder / name}: ")
+        assert "\n" not in str(refused.value)
+
+
+def test_examples_without_a_seal_have_checksums_of_their_own(tmp_path):
+    """As `evaluate --out` writes them, beside whatever lies in that folder."""
+    write_tables(tmp_path, scored_frame(CHAMPION))
+    file = tmp_path / EXAMPLES
+    whole = bytearray(file.read_bytes())
+    for place in range(200, len(whole), 97):
+        file.write_bytes(whole[:place])
+        with pytest.raises(DataError, match=rf"^{file}: must be a table of example scores: .+$"):
+            read_examples(file)
+    scored = pq.ParquetFile(io.BytesIO(whole)).metadata.row_group(0).column(8)
+    whole[scored.data_page_offset + scored.total_compressed_size - 1] ^= 1
+    file.write_bytes(whole)
+    with pytest.raises(DataError, match="CRC"):
+        read_examples(file)
+
+
+def test_scores_of_another_value_or_without_a_checksum(tmp_path):
+    file = tmp_path / "scores.json"
+    write_scores(file, SCORES)
+    kept = json.loads(file.read_text())
+    file.write_text(json.dumps(kept | {"metrics": {"gxlt_f1": 99.0}}))
+    with pytest.raises(DataError, match=rf"^{file}: must be as it was written"):
+        read_scores(file)
+    del kept["sha256"]  # as an earlier version wrote them
+    file.write_text(json.dumps(kept))
+    assert read_scores(file).metrics == SCORES.metrics

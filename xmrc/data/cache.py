@@ -18,15 +18,8 @@ from typing import Any
 
 from filelock import FileLock
 
-from xmrc.errors import DataError, ResourceError
-from xmrc.files import (
-    SEAL,
-    check_intact,
-    creating_folder,
-    discard_folder,
-    remove_abandoned,
-    seal,
-)
+from xmrc.errors import ResourceError
+from xmrc.files import creating_folder, damage_of, discard_folder, remove_abandoned, seal
 
 _STORAGE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
@@ -46,7 +39,7 @@ class Cache:
         the storage cannot be written.
         """
         target = self.root / kind / key
-        if _damage(target):
+        if damage_of(target):  # or another process is making it: under the lock that is known
             with _locked(target):
                 _discard_damaged(target)
                 if not target.exists():
@@ -59,7 +52,7 @@ class Cache:
         Raises ResourceError where the storage cannot be written.
         """
         folders = sorted((self.root / kind).glob("[!.]*"))
-        for folder in filter(_damage, folders):
+        for folder in filter(damage_of, folders):
             with _locked(folder):
                 _discard_damaged(folder)
         return [folder for folder in folders if folder.exists()]
@@ -103,18 +96,6 @@ def _fill(target: Path, write: Callable[[Path], None]) -> None:
         raise
 
 
-def _damage(folder: Path) -> str:
-    """Why a folder cannot be used as it is; empty where it can. One that is not there has no seal.
-
-    Meanwhile another process may be making it again: under the lock alone it is the truth.
-    """
-    try:
-        check_intact(folder)
-        return "" if (folder / SEAL).exists() else f"{folder / SEAL}: must be there, and is not"
-    except (DataError, OSError) as error:
-        return str(error)
-
-
 @contextmanager
 def _locked(target: Path) -> Iterator[None]:
     try:
@@ -130,7 +111,7 @@ def _locked(target: Path) -> Iterator[None]:
 
 
 def _discard_damaged(folder: Path) -> None:
-    if not folder.exists() or not (damage := _damage(folder)):
+    if not folder.exists() or not (damage := damage_of(folder)):
         return
     print(f"cache: {damage}; it is made again", file=sys.stderr)
     try:

@@ -10,11 +10,13 @@ ranks.csv         where the first right answers stand, by question language
 lengths.csv       by tokens of the gold answer
 windows.csv       by windows that the context was read in, where that is known
 
-Scores and shares are 0 to 100.
+Scores and shares are 0 to 100. scores.json and examples.parquet, which are read again, have
+checksums inside; the folders of a study are sealed, too.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -23,7 +25,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from xmrc.errors import DataError
-from xmrc.files import replacing, write_csv
+from xmrc.files import INTACT, check_intact, digest_of, replacing, write_csv
 from xmrc.scoring.gxlt import GxltScores, language_means
 from xmrc.scoring.predictions import COLUMNS, CONTEXT, PAIR, QUESTION, Prediction
 from xmrc.scoring.score_tables import length_rows, pair_rows, rank_rows, window_rows
@@ -44,15 +46,18 @@ def write_scores(path: Path, scores: GxltScores) -> None:
     """`metrics` by name and `pairs` by "question-context" with f1, em and n, as JSON; 0 to 100."""
     names = scores.pairs[QUESTION] + "-" + scores.pairs[CONTEXT]
     pairs = scores.pairs.set_index(names)[["f1", "em", "n"]].to_dict("index")
+    kept = {"metrics": dict(scores.metrics), "pairs": pairs}
     with replacing(path) as partial, _text(partial) as file:
-        json.dump({"metrics": dict(scores.metrics), "pairs": pairs}, file, indent=2)
+        json.dump({**kept, "sha256": digest_of(kept)}, file, indent=2)
         file.write("\n")
 
 
 def read_scores(path: Path) -> GxltScores:
-    """What `write_scores` wrote. DataError: no such file, or not one of ours."""
+    """What `write_scores` wrote. DataError: no such file, not one of ours, or damaged."""
     try:
+        check_intact(path)
         kept = json.loads(path.read_text(encoding="utf-8"))
+        digest = kept.pop("sha256", None)
         metrics = {name: float(value) for name, value in kept["metrics"].items()}
         pairs = pd.DataFrame(_pair_row(name, **pair) for name, pair in kept["pairs"].items())
         pairs[PAIR] = pairs[PAIR].astype("object")
@@ -60,6 +65,8 @@ def read_scores(path: Path) -> GxltScores:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise DataError(f"{path}: must have metrics, and pairs with f1, em and n") from error
+    if digest not in (None, digest_of(kept)):
+        raise DataError(f"{path}: {INTACT}")
     return GxltScores(pairs, metrics)
 
 
@@ -113,29 +120,43 @@ def _write_examples(path: Path, scored: pd.DataFrame, label: str) -> None:
     """The scores of every example, in their order, and the label that they must carry."""
     table = pa.Table.from_pandas(scored, schema=_SCHEMA, preserve_index=False)
     with replacing(path) as partial:
-        pq.write_table(table.replace_schema_metadata({_LABEL: label}), partial)
+        labelled = table.replace_schema_metadata({_LABEL: label})
+        pq.write_table(labelled, partial, write_page_checksum=True)
 
 
 def read_label(path: Path) -> str:
-    """The label of the examples that `write_tables` wrote; empty where there is no overlap."""
-    metadata = pq.read_schema(path).metadata or {}
-    return str(metadata.get(_LABEL.encode(), b"").decode())
+    """The label of the examples that `write_tables` wrote; empty where there is no overlap.
+
+    DataError: as in `read_examples`.
+    """
+    with _one_line(path):
+        check_intact(path)
+        metadata = pq.read_schema(path).metadata or {}
+        return str(metadata.get(_LABEL.encode(), b"").decode())
 
 
 def read_examples(path: Path) -> pd.DataFrame:
     """The scored examples that `write_tables` wrote.
 
-    DataError: no such file, or not one of ours.
+    DataError: no such file, not one of ours, or damaged.
     """
+    with _one_line(path):
+        check_intact(path)
+        table = pq.read_table(path, page_checksum_verification=True)
+        if table.schema.names != _SCHEMA.names:
+            found = ", ".join(table.schema.names)
+            rule = f"must have the columns {', '.join(_SCHEMA.names)}"
+            raise DataError(f"{path}: {rule}, not {found}")
+        return table.to_pandas(integer_object_nulls=True).astype(COLUMNS)
+
+
+@contextmanager
+def _one_line(path: Path) -> Iterator[None]:
     try:
-        table = pq.read_table(path)
-    except (OSError, pa.ArrowException) as error:
-        reason = str(error).splitlines()[0]
+        yield
+    except (OSError, ValueError, TypeError, pa.ArrowException) as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise DataError(f"{path}: must be a table of example scores: {reason}") from error
-    if table.schema.names != _SCHEMA.names:
-        found = ", ".join(table.schema.names)
-        raise DataError(f"{path}: must have the columns {', '.join(_SCHEMA.names)}, not {found}")
-    return table.to_pandas(integer_object_nulls=True).astype(COLUMNS)
 
 
 def _write_lines(path: Path, records: Iterable[Mapping]) -> None:

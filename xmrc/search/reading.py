@@ -14,6 +14,7 @@ from xmrc.data.examples import Example
 from xmrc.data.features import WindowSize
 from xmrc.data.scored_set import ScoredSet
 from xmrc.data.store import load_examples, store_examples
+from xmrc.files import SEAL, seal
 from xmrc.learning.reader import CARD, ReadingJob, read_size
 from xmrc.scoring.evaluation_files import (
     TABLES,
@@ -112,14 +113,16 @@ def reader_size(settings: RunSettings, model: str) -> WindowSize:
 
 
 def write_reading(folder: Path, reading: Reading, label: str) -> None:
-    """matrix.csv, predictions.jsonl, the tidy tables, and last of all scores.json.
+    """matrix.csv, predictions.jsonl, the tidy tables, scores.json, and last of all the seal.
 
     `label`: how what was read overlaps with training.
     """
+    (folder / SEAL).unlink(missing_ok=True)  # of what was read before
     write_matrix(folder / "matrix.csv", reading.scores)
     write_predictions(folder / "predictions.jsonl", reading.predictions)
     write_tables(folder, reading.scored, label)
     write_scores(folder / SCORES_FILE, reading.scores)
+    seal(folder)
 
 
 def publish_files(tracker: Tracker, folder: Path, name: str) -> None:

@@ -1,17 +1,16 @@
 """The final sets. In: the winner, the base, corpora that no choice has seen. Out: their scores.
 
 The files of each reader on each set lie in `final/CORPUS/READER` of the study's folder; what is
-there already is not read again.
+there already, as it was written, is not read again.
 """
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
 
 from xmrc.data.scored_set import ScoredSet
-from xmrc.files import write_text
+from xmrc.files import damage_of, read_document, write_document
 from xmrc.scoring.evaluation_files import EXAMPLES, read_examples, read_scores
 from xmrc.scoring.gxlt import GxltScores
 from xmrc.search.folder import CHAMPION, FINAL
@@ -37,7 +36,7 @@ def score_finals(run: Run, champion: Path) -> FinalScores:
     }
     if found:
         labels = run.folder.path / FINAL / _LABELS
-        write_text(labels, json.dumps({one.name: one.label for one in found}, indent=1))
+        write_document(labels, {one.name: one.label for one in found})
         run.tracker.log_artifact(labels, FINAL)
     return found
 
@@ -45,7 +44,10 @@ def score_finals(run: Run, champion: Path) -> FinalScores:
 def _score(run: Run, final: ScoredSet, reader: str, model: str) -> GxltScores:
     place = final_folder(final.name, reader)
     kept = run.folder.path / place
-    if not (kept / SCORES_FILE).exists():  # the scores come last
+    damage = damage_of(kept)
+    if damage and kept.exists():
+        run.say(f"{damage}; {final.name} is read again")
+    if damage:
         write_reading(kept, read_on_cluster(run, final, model), final.label)
     publish_files(run.tracker, kept, place)
     scores = read_scores(kept / SCORES_FILE)
@@ -56,10 +58,10 @@ def _score(run: Run, final: ScoredSet, reader: str, model: str) -> GxltScores:
 def read_finals(folder: Path) -> dict[ScoredSet, dict[str, pd.DataFrame]]:
     """The scored examples of each reader, by its name, on each final set, in the study's order.
 
-    None before all of them were scored.
+    None before all of them were scored. Errors: DataError if one of the files is damaged.
     """
     file = folder / FINAL / _LABELS
-    labels = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    labels = read_document(file) if file.exists() else {}
     return {
         ScoredSet(corpus, label=label): {
             reader: read_examples(folder / final_folder(corpus, reader) / EXAMPLES)

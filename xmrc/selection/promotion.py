@@ -80,7 +80,7 @@ def _score_seeds(run: Run, unseen: ScoredSet, seeds: Sequence[TrialRecord]) -> l
     found, rows = [], []
     for number, record in enumerate(seeds, 1):
         file = run.folder.path / PROMOTION / _seed_file(number)
-        if not file.exists():
+        if not _is_kept(run, file):
             assert record.checkpoint is not None, "a winner's checkpoints are kept until it is"
             model = str(Path(record.checkpoint) / MODEL)
             write_scores(file, read_on_cluster(run, unseen, model).scores)
@@ -89,6 +89,15 @@ def _score_seeds(run: Run, unseen: ScoredSet, seeds: Sequence[TrialRecord]) -> l
         rows.append({"seed": record.values[SEED], **found[-1].metrics})
     run.tracker.log_table(Table(frame_of(rows)), f"{PROMOTION}/seeds.csv")
     return found
+
+
+def _is_kept(run: Run, file: Path) -> bool:
+    """Whether the scores are there; a damaged file is named, and does not count."""
+    try:
+        return file.exists() and bool(read_scores(file))
+    except DataError as damage:
+        run.say(f"{damage}; the seed is read again")
+        return False
 
 
 def compare_with_champion(
