@@ -143,7 +143,7 @@ def test_a_study_is_frozen_and_travels(study_file):
         ('name="\\ud800"', "the value is no YAML: a text must be valid Unicode, got '\\ud800' (line 1, column 1)"),
         ("tracking.watch=[a,b,a]", "tracking.watch must name each question id once, got [a, b, a]"),
         ("tracking.register_as='a:b'", "tracking.register_as must be at most 100 letters"),
-        ("storage=s3://bucket/runs", "storage must be a folder (which all nodes of a cluster see), got s3://bucket/runs"),
+        ("storage=s3://bucket/runs", "storage must be a folder that all nodes share (NFS, EFS, Filestore, Azure Files); MLflow's server may keep its files in an object store, got s3://bucket/runs"),
         # several keys at once
         ("search.sampler=grid", "search.start_from must be empty where sampler is grid: every point is tried, got [{"),
         ("promotion.alpha=0.01", "promotion.alpha must be left out where search.confirm is null: nothing is compared, got 0.01"),

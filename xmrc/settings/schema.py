@@ -43,7 +43,11 @@ _Gpus = Annotated[NotNegative | Literal["auto"], rule("must be a number of at le
 
 def _no_uri(storage: str) -> str:
     if "://" in storage:
-        raise broken("", "must be a folder (which all nodes of a cluster see)", storage)
+        rule = (
+            "must be a folder that all nodes share (NFS, EFS, Filestore, Azure Files); "
+            "MLflow's server may keep its files in an object store"
+        )
+        raise broken("", rule, storage)
     return storage
 
 
