@@ -1,6 +1,8 @@
 """The scripts and the image of `clusters/`, by the linters of their languages; none is started."""
 
+import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -10,6 +12,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from ruamel.yaml import YAML
 
 REPOSITORY = Path(__file__).parents[2]
 CLUSTERS = REPOSITORY / "clusters"
@@ -46,6 +49,37 @@ def test_the_shell_and_its_linter_accept_the_script(script: Path) -> None:
     parsed = subprocess.run(["bash", "-n", script], capture_output=True, text=True)
     assert (parsed.returncode, parsed.stderr) == (0, "")
     assert lint("shellcheck", script) == (0, "")
+
+
+@pytest.mark.parametrize("part", ["setup", "run"])
+def test_the_scripts_of_skypilot_are_accepted(part: str, tmp_path: Path) -> None:
+    script = tmp_path / part
+    script.write_text("#!/usr/bin/env bash\n" + YAML().load(CLUSTERS / "skypilot.yaml")[part])
+    assert lint("shellcheck", script) == (0, "")
+
+
+@pytest.mark.parametrize("begun", [True, False])
+def test_kubernetes_and_skypilot_resume_where_a_study_has_begun(
+    begun: bool, tmp_path: Path
+) -> None:
+    if begun:
+        (tmp_path / "skd" / "2026").mkdir(parents=True)
+        (tmp_path / "skd" / "2026" / "study.yaml").touch()
+    entrypoint = list(YAML().load_all(CLUSTERS / "kuberay.yaml"))[1]["spec"]["entrypoint"]
+    kubernetes = entrypoint.replace("python -m", "echo").replace("/mnt/xmrc/runs", str(tmp_path))
+    # A shell reads it, `ray job submit` quotes its words anew, and the head's shell reads them.
+    submitted = subprocess.list2cmdline(shlex.split(kubernetes))
+    task = YAML().load(CLUSTERS / "skypilot.yaml")["run"]
+    skypilot = task.replace("exec ~/env/bin/python -m", "echo")
+    for command in (kubernetes, submitted, skypilot):
+        done = subprocess.run(
+            ["bash", "-c", command],
+            env={**os.environ, "STORAGE": str(tmp_path)},
+            capture_output=True,
+            text=True,
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout.rstrip().endswith("--resume") == begun
 
 
 def test_a_mistake_in_a_script_is_found(tmp_path: Path) -> None:
