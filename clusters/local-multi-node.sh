@@ -19,7 +19,7 @@ words=("$@")
 
 export RAY_USAGE_STATS_ENABLED=0 RAY_JOB_STOP_WAIT_TIME_S=60 RAY_AUTH_MODE=token RAY_AUTH_TOKEN
 RAY_AUTH_TOKEN=$(python -c 'import secrets; print(secrets.token_hex(32))')
-scratch=$(mktemp -d "${TMPDIR:-/tmp}/xmrc-nodes-XXXX") # Ray wants its path short
+scratch=$(mktemp -d "${TMPDIR:-/tmp}/nodes-XXXX") # Ray wants its path short
 started=()
 stop_nodes() {
   kill -TERM "${started[@]}" 2>/dev/null || true
@@ -34,10 +34,11 @@ held = [socket.create_server(("127.0.0.1", 0)) for _ in range(int(sys.argv[1]))]
 print(*(one.getsockname()[1] for one in held))' "$1"
 }
 
+# Nodes that share a folder would unpack a submitted clone over each other.
 start_node() { # WORD...
   local agent metrics
   read -r agent metrics < <(free_ports 2)
-  ray start --block --num-cpus="$cpus" --temp-dir="$scratch" \
+  ray start --block --num-cpus="$cpus" --temp-dir="$scratch/${#started[@]}" \
     --dashboard-agent-listen-port="$agent" --metrics-export-port="$metrics" "$@" \
     >>"$scratch/nodes.log" 2>&1 &
   started+=($!)
