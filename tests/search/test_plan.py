@@ -12,6 +12,7 @@ from rich.console import Console
 
 from xmrc.errors import DataError, ResourceError, SettingsError, XmrcError
 from xmrc.search.corpora import study_corpora
+from xmrc.search.needs import study_needs
 from xmrc.search.plan import describe_corpus, print_plan
 from xmrc.search.rehearsal import rehearsal
 from xmrc.search.resources import cluster_nodes, fit_trials, this_machine
@@ -92,18 +93,24 @@ def test_the_whole_plan(load, tmp_path):
         expected = f"{examples} examples, {examples} windows, {ceil(examples / 10)} steps"
         assert line == f"  trial at ntl {ntl}: {expected}"
     assert epoch.splitlines()[5] == "  evaluation: 192 examples, 192 windows"
-    fit = fit_trials(study.resources, this_machine())
-    assert trials.splitlines() == [
+    fit = fit_trials(study.resources, this_machine(), study_needs(study))
+    *told, memory, disk = trials.splitlines()
+    assert told == [
         "trials: 7 by random, scheduler asha",
         f"resources of one trial, on this machine: {fit.describe()}",
     ]
+    assert re.fullmatch(r"memory: about 0\.\d GiB for a worker(; on its GPU .*)?", memory)
+    most, kept = r"at most 0\.\d GiB", r"of which 0\.0 GiB are kept"
+    free = rf"[\d.]+ GiB are free in {re.escape(str(tmp_path / 'runs'))}"
+    assert re.fullmatch(f"disk: {most}, {kept}; {free}", disk)
 
 
 def test_the_plan_is_for_the_cluster_of_the_environment(load, cluster, monkeypatch):
     monkeypatch.setenv("RAY_ADDRESS", "10.0.0.7:6379")  # the tests' own is connected already
-    fit = fit_trials(load().resources, cluster_nodes())
+    study = load()
+    fit = fit_trials(study.resources, cluster_nodes(), study_needs(study))
     expected = f"resources of one trial, on the cluster at 10.0.0.7:6379: {fit.describe()}"
-    assert plan(load()).splitlines()[-1] == expected
+    assert expected in plan(study).splitlines()
     with pytest.raises(ResourceError, match="resources: one trial must fit: workers 99"):
         plan(load("resources.workers=99"))
 
@@ -148,6 +155,8 @@ def test_what_is_scored_may_have_more_ids_than_what_is_trained_on(load):
         ("settings.encoder=/no/such/encoder", DataError, "/no/such/encoder"),
         ("settings.base={model: /no/such/base}", DataError, "^settings.base.model: must be"),
         ("resources.workers=100000", ResourceError, "^resources: one trial must fit: workers"),
+        ("resources.memory_per_worker=1e6", ResourceError, "each takes about 1000000.0 GiB"),
+        ("search.keep=2147483647", ResourceError, "^storage: the study must fit, at most "),
     ],
 )
 def test_what_the_study_would_refuse_is_refused_before_a_word(load, override, kind, told):

@@ -24,16 +24,21 @@ def scratch_encoder(texts: Sequence[str], config: EncoderConfig, seed: int, cach
     return cache.build("scratch", key, lambda folder: _write(texts, config, seed, folder))
 
 
-def _write(texts: Sequence[str], config: EncoderConfig, seed: int, folder: Path) -> None:
-    tokenizer = _train_tokenizer(texts, config.vocab_size)
-    architecture = BertConfig(
-        vocab_size=len(tokenizer),
+def scratch_architecture(config: EncoderConfig, vocab_size: int) -> BertConfig:
+    """Of the encoder that is built with these sizes."""
+    return BertConfig(
+        vocab_size=vocab_size,
         hidden_size=config.hidden_size,
         num_hidden_layers=config.layers,
         num_attention_heads=config.heads,
         intermediate_size=config.intermediate_size,
         max_position_embeddings=config.max_position_embeddings,
     )
+
+
+def _write(texts: Sequence[str], config: EncoderConfig, seed: int, folder: Path) -> None:
+    tokenizer = _train_tokenizer(texts, config.vocab_size)
+    architecture = scratch_architecture(config, len(tokenizer))
     with seeded(seed):
         model = BertModel(architecture, add_pooling_layer=False)
     with quiet_transformers():

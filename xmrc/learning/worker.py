@@ -34,6 +34,13 @@ class WorkerResources:
     workers: int
     cpus: float
     gpus: float
+    memory: int = 0  # bytes; 0: not looked at
+
+    @property
+    def request(self) -> dict[str, float]:
+        """What one of them asks of Ray, by its names for resources."""
+        asked = {"CPU": self.cpus, "GPU": self.gpus}
+        return {**asked, "memory": self.memory} if self.memory else asked
 
     @property
     def threads(self) -> int:
@@ -90,7 +97,7 @@ def train_on_workers(
         scaling_config=ScalingConfig(
             num_workers=resources.workers,
             use_gpu=resources.gpus > 0,
-            resources_per_worker={"CPU": resources.cpus, "GPU": resources.gpus},
+            resources_per_worker=resources.request,
         ),
         torch_config=meeting_place(),
         run_config=RunConfig(

@@ -3,8 +3,9 @@
 Corpora are read and tokenised (into a folder that is thrown away), so the counts are real.
 """
 
+import math
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +18,9 @@ from xmrc.data.store import load_examples
 from xmrc.learning.model import load_tokenizer
 from xmrc.search.cluster import named_cluster, ray_cluster
 from xmrc.search.corpora import StudyData, ntl_values
+from xmrc.search.folder import storage_path
 from xmrc.search.mining import largest_size, mining_data, needs_candidates
+from xmrc.search.needs import MemoryNeeds, check_disk, disk_needs, in_gib, study_needs
 from xmrc.search.prepare import check_study, prepare
 from xmrc.search.resources import Node, cluster_nodes, fit_trials, this_machine
 from xmrc.search.space import SearchSpace, trial_count
@@ -45,7 +48,10 @@ def print_plan(study: Study, console: Console) -> None:
 
     corpora = check_study(study)
     place, nodes = _machines()
-    fit = fit_trials(study.resources, nodes)
+    needs = study_needs(study)
+    fit = fit_trials(study.resources, nodes, needs)
+    disk, root = disk_needs(study, fit.at_once), storage_path(study.storage)
+    free = check_disk(disk, root, None)
     say(to_yaml(study).rstrip())
     say(f"\nloss: {study.settings.objective.formula}")
     _say_space(study, say)
@@ -57,6 +63,21 @@ def print_plan(study: Study, console: Console) -> None:
     if (again := study.search.confirm) is not None:
         say(f"confirmation: the best {again.top}, each with {again.seeds} fresh seeds")
     say(f"resources of one trial, on {place}: {fit.describe()}")
+    say(_memory_line(nodes, needs))
+    say(
+        f"disk: at most {in_gib(disk.most)}, of which {in_gib(disk.kept)} are kept; "
+        f"{in_gib(free)} are free in {root}"
+    )
+
+
+def _memory_line(nodes: Sequence[Node], needs: MemoryNeeds) -> str:
+    """`memory: about 1.9 GiB for a worker; on its GPU about 2.1 GiB`."""
+    told = "not looked at" if needs.host == 0 else f"about {in_gib(needs.host)} for a worker"
+    if not any(node.gpus for node in nodes):
+        return f"memory: {told}"
+    known = all(node.gpu_memory < math.inf for node in nodes if node.gpus)
+    limit = "" if known else ", which limits nothing: how large GPUs are is unknown"
+    return f"memory: {told}; on its GPU about {in_gib(needs.gpu)}{limit}"
 
 
 def _machines() -> tuple[str, list[Node]]:

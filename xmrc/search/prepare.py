@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from huggingface_hub import try_to_load_from_cache
+from transformers import PretrainedConfig
 
 from xmrc.data.cache import Cache, content_hash
 from xmrc.data.demo.corpus import DEMO_ENCODER
@@ -17,7 +18,7 @@ from xmrc.files import SEAL
 from xmrc.learning.candidates import CandidateSource
 from xmrc.learning.job import TrainingJob
 from xmrc.learning.model import check_positions, load_config, load_model, load_tokenizer
-from xmrc.learning.scratch import scratch_encoder
+from xmrc.learning.scratch import scratch_architecture, scratch_encoder
 from xmrc.search.corpora import StudyData, study_corpora
 from xmrc.settings import EncoderConfig, ObjectiveSettings, RunSettings, Study, reach
 from xmrc.tracking.readers import check_answers
@@ -51,6 +52,20 @@ def find_encoder(settings: RunSettings, corpora: StudyData, cache: Cache) -> str
     sizes = settings.encoder_config or EncoderConfig()
     seed = settings.training.seed
     return str(scratch_encoder(distinct_texts(corpus), sizes, seed, cache))
+
+
+def reader_architecture(settings: RunSettings) -> PretrainedConfig:
+    """Of the reader that trials train, nothing built or trained yet.
+
+    Errors: DataError if it cannot be opened.
+    """
+    base, encoder = settings.base, _given_encoder(settings)
+    if base is not None and base.model is not None and settings.start_from_base:
+        return load_config(given_base(base.model))
+    if encoder is not None:
+        return load_config(encoder)
+    sizes = settings.encoder_config or EncoderConfig()
+    return scratch_architecture(sizes, sizes.vocab_size)
 
 
 def _given_encoder(settings: RunSettings) -> str | None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from rich.console import Console
 
@@ -14,11 +15,12 @@ from xmrc.search.checkpoints import TrialFiles
 from xmrc.search.cluster import check_shared
 from xmrc.search.corpora import StudyData
 from xmrc.search.folder import SELECT, StudyFolder, new_folder, storage_root
+from xmrc.search.needs import check_disk, disk_needs, study_needs
 from xmrc.search.phases import Phase
 from xmrc.search.prepare import prepare, trial_job
 from xmrc.search.progress import say
 from xmrc.search.recorder import TrackingAddress, cause_of
-from xmrc.search.resources import Fit, cluster_nodes, fit_trials
+from xmrc.search.resources import Fit, await_fit
 from xmrc.settings import Study, flat, to_yaml
 from xmrc.tracking.relocation import FOLDER_TAG
 from xmrc.tracking.tracker import Tracker
@@ -67,11 +69,12 @@ def open_run(
 ) -> Iterator[Run]:
     """A run of the study on the connected cluster, new or `begun` before; MLflow hears how it ends.
 
-    Errors: ResourceError if no trial fits, or fewer than when it began; if MLflow does not answer;
-    if some node does not see the storage.
+    Errors: ResourceError if no trial fits, or fewer than when it began; if the disk is too small;
+    if MLflow does not answer; if some node does not see the storage.
     """
     root = storage_root(study.storage)
-    fit = fit_trials(study.resources, cluster_nodes())
+    fit = await_fit(study.resources, study_needs(study), partial(say, console))
+    check_disk(disk_needs(study, fit.at_once), root, begun.path if begun else None)
     _check_begun(begun, fit)
     # Nothing is written before this line; what can refuse the study has done so.
     tracker = Tracker.open(study.tracking.uri, str(root), _experiment(study))

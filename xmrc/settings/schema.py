@@ -38,6 +38,7 @@ _Name = Annotated[
     rule("must be at most 100 letters, digits, '.', '_' or '-', the first a letter or digit"),
 ]
 _Cpus = Annotated[Positive | Literal["auto"], rule("must be a number greater than 0, or auto")]
+_Memory = Annotated[NotNegative | Literal["auto"], rule("must be a number of GiB, or auto")]
 _Gpus = Annotated[NotNegative | Literal["auto"], rule("must be a number of at least 0, or auto")]
 
 
@@ -159,7 +160,11 @@ class ResourceSettings(Section):
     cpus_per_worker: _Cpus = "auto"
     """Cores of each; auto: 1."""
     gpus_per_worker: _Gpus = "auto"
-    """GPUs of each; auto: 1 where there are any, else none."""
+    """GPUs of each, may be a fraction; auto: 1 where there are any when it starts, else none."""
+    memory_per_worker: _Memory = "auto"
+    """GiB of each; auto: estimated from encoder, batch and optimiser; 0: not looked at."""
+    wait: NotNegative = 0.0
+    """Minutes to wait at the start, while no trial fits, for nodes that join the cluster."""
 
 
 class TrackingSettings(Section):
