@@ -50,11 +50,11 @@ def put_in_first(rooms, cpus, gpus, memory=0):
 
     Less than one GPU is a part of a single one, more are whole ones.
     """
-    for room in rooms:
-        if room["CPU"] < cpus or room["memory"] < memory or not take_gpus(room["GPU"], gpus):
+    for left in rooms:
+        if left["CPU"] < cpus or left["memory"] < memory or not take_gpus(left["GPU"], gpus):
             continue
-        room["CPU"] -= cpus
-        room["memory"] -= memory
+        left["CPU"] -= cpus
+        left["memory"] -= memory
         return True
     return False
 
@@ -100,14 +100,14 @@ def resolved(asked, nodes):
 @given(asked=ASKED, nodes=NODES, needs=MEMORY)
 def test_as_many_as_fit_and_never_more(asked, nodes, needs):
     cpus, gpus = resolved(asked, nodes)
-    room = whole_workers(nodes, cpus, gpus, needs.host) // asked.workers
-    if room == 0:
+    expected = whole_workers(nodes, cpus, gpus, needs.host) // asked.workers
+    if expected == 0:
         with pytest.raises(ResourceError, match=r"^resources: one trial must fit: workers"):
             fit_trials(asked, nodes, needs)
         return
     fit = fit_trials(asked, nodes, needs)
     assert (fit.trial.workers, fit.trial.cpus, fit.trial.gpus) == (asked.workers, cpus, gpus)
-    assert fit.at_once == room
+    assert fit.at_once == expected
 
 
 @settings(deadline=None)
