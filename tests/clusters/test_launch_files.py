@@ -150,6 +150,7 @@ def test_spot_workers_come_and_go_and_the_head_stays(path: Path) -> None:
     assert (gpu["min_workers"], head["resources"]) == (0, {"CPU": 0})
     assert config["idle_timeout_minutes"] <= 15
     assert config["provider"]["cache_stopped_nodes"] is False, "a stopped disk costs too"
+    assert "--set resources.wait=" in text, "the search begins before the first machine is there"
     assert "24.04" in text, "Python 3.12"
     assert "latest_dlami" not in text
 
@@ -171,7 +172,8 @@ def test_every_search_that_a_file_names_can_be_loaded(path: Path) -> None:
     text = re.sub(r"\\\n#? *", " ", path.read_text())
     commands = re.findall(r"xmrc\.tune ([^$()\n]*--space search_spaces.*)", text)
     for command in commands:
-        words = shlex.split(command.partition(" $(")[0].partition("'")[0], comments=True)
+        said = re.split(r" [$(]|'", command)[0]
+        words = shlex.split(said, comments=True)
         values = [words[at + 1] for at, word in enumerate(words) if word == "--set"]
         load_study(REPOSITORY / words[words.index("--space") + 1], values)
     assert commands or path.suffix in (".sbatch", ".sh")
