@@ -9,6 +9,8 @@ import pytest
 from command_runs import Done, Storage, module, run
 from ray_here import CPUS, a_home
 
+from xmrc.files import damage_of
+
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(1800)]
 
 YAML = f"""
@@ -58,7 +60,8 @@ class Story:
 
     dones: list[Done]
     found: list[tuple[list[Any], dict[str, bytes]]]
-    damaged: list[list[str]]
+    damaged: list[list[Path]]
+    left: list[str]  # what is damaged in the cache once it was used again
 
 
 @pytest.fixture(scope="module")
@@ -71,23 +74,24 @@ def told(home: Path) -> Story:
     storage, study = Storage(home / "runs"), home / "tiny.yaml"
     study.write_text(YAML.format(storage=storage.root))
     command = module("tune", "--space", str(study))
-    story = Story([run(command, home)], [numbers(storage.folder("tiny"))], [])
+    story = Story([run(command, home)], [numbers(storage.folder("tiny"))], [], [])
     (cache,) = storage.root.rglob("cache")
     story.damaged.append(spoil(cache, CACHED))
     story.dones.append(run(command, home))
     story.found.append(numbers(storage.folder("tiny")))
+    story.left = [damage_of(file.parent) for file in story.damaged[0]]
     story.damaged.append(spoil(storage.folder("tiny"), KEPT))
     story.dones.append(run([*command, "--resume"], home))
     story.found.append(numbers(storage.folder("tiny")))
     return story
 
 
-def spoil(folder: Path, patterns: tuple[str, ...]) -> list[str]:
-    """Flip or cut one file of each pattern, in turn; gives their paths."""
+def spoil(folder: Path, patterns: tuple[str, ...]) -> list[Path]:
+    """Flip or cut one file of each pattern, in turn."""
     files = [min(folder.glob(pattern)) for pattern in patterns]
     for number, file in enumerate(files):
         (flip, cut)[number % 2](file)
-    return [str(file) for file in files]
+    return files
 
 
 def test_every_study_ends_well(story: Story) -> None:
@@ -96,8 +100,13 @@ def test_every_study_ends_well(story: Story) -> None:
 
 
 def test_what_is_damaged_in_the_cache_is_named_and_made_again(story: Story) -> None:
-    again = [f"cache: {file}: {RULE}; it is made again" for file in story.damaged[0]]
-    assert sorted(story.dones[1].err.splitlines()) == sorted(again)
+    """But for tokens, which trials make again themselves: what they say is in Ray's logs."""
+    said = story.dones[1].err.splitlines()
+    for file in story.damaged[0]:
+        line = f"cache: {file}: {RULE}; it is made again"
+        assert said.count(line) == 1 or "/tokens/" in line, said
+    assert len(said) <= len(story.damaged[0])
+    assert story.left == [""] * len(CACHED)
     for begin in ("base: trained in", "candidates: mined in"):
         assert all(done.line(begin) for done in story.dones[:2])
 
