@@ -1,4 +1,5 @@
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -7,7 +8,13 @@ from typing import Any
 import pytest
 import sqlalchemy
 
-from xmrc.tracking.interrupts import uninterrupted
+from xmrc.tracking.interrupts import (
+    heed_sigterm,
+    interrupted_by,
+    own_handler,
+    undisturbed,
+    uninterrupted,
+)
 from xmrc.tracking.tracker import Tracker
 
 
@@ -15,23 +22,58 @@ from xmrc.tracking.tracker import Tracker
 def default_handler() -> Iterator[None]:
     """Python's own; a shell's background job ignores Ctrl-C, and Ray Train leaves a handler."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    at_sigterm = signal.getsignal(signal.SIGTERM)
+    heed_sigterm()
     yield
     signal.signal(signal.SIGINT, before)
+    signal.signal(signal.SIGTERM, at_sigterm)
 
 
-def pressed_in_a_block(end: Callable[[], object]) -> None:
+def pressed_in_a_block(end: Callable[[], object], number: int = signal.SIGINT) -> None:
     with uninterrupted():
-        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(number)
         end()
 
 
-def test_the_interrupt_comes_after_the_block() -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_interrupt_comes_after_the_block(number: signal.Signals) -> None:
     done: list[str] = []
     with pytest.raises(KeyboardInterrupt):
-        pressed_in_a_block(lambda: done.append("the rest of the block"))
+        pressed_in_a_block(lambda: done.append("the rest of the block"), number)
     assert done == ["the rest of the block"]
+    assert interrupted_by() == number
     with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(number)
+
+
+def test_what_ends_an_interrupted_study_is_not_interrupted() -> None:
+    with undisturbed():
         signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGTERM)
+
+
+def other_handler_in_a_block(code: int) -> None:
+    """As Ray has it while it starts."""
+    with own_handler():
+        signal.signal(signal.SIGTERM, lambda number, _: sys.exit(code))
+        signal.raise_signal(signal.SIGTERM)
+
+
+def test_sigterm_is_ours_although_ray_has_a_handler_of_its_own() -> None:
+    with pytest.raises(KeyboardInterrupt):
+        other_handler_in_a_block(signal.SIGTERM)
+    assert interrupted_by() == signal.SIGTERM
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGTERM)
+
+
+def test_any_other_exit_is_one() -> None:
+    with pytest.raises(SystemExit):
+        other_handler_in_a_block(3)
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGTERM)
 
 
 def test_an_error_of_the_block_is_known_behind_the_interrupt() -> None:
