@@ -7,12 +7,13 @@ import os
 import re
 import shutil
 import tempfile
+import uuid
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from damage import damage
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from xmrc.errors import DataError, ResourceError
@@ -39,7 +40,8 @@ from xmrc.files import (
 def test_a_document_is_read_as_it_was_written(content: object, tmp_path: Path) -> None:
     write_document(tmp_path / "new" / "one.json", content)
     assert repr(read_document(tmp_path / "new" / "one.json")) == repr(content)
-    assert [path.name for path in (tmp_path / "new").iterdir()] == ["one.json"]
+    names = sorted(path.name for path in (tmp_path / "new").iterdir())
+    assert names == [".one.json.copy", "one.json"]
 
 
 def test_a_document_is_plain_json_with_its_format_and_checksum(tmp_path: Path) -> None:
@@ -66,10 +68,28 @@ def test_a_document_that_was_changed_is_refused_in_one_line(
     write_document(path, {"key": 0.25})
     text = path.read_text()
     assert old in text
-    path.write_text(text.replace(old, new))
+    for damaged in (path, tmp_path / ".one.json.copy"):
+        damaged.write_text(text.replace(old, new))
     with pytest.raises(DataError, match=rf"^{path}: {rule}") as refused:
         read_document(path)
     assert "\n" not in str(refused.value)
+
+
+@given(data=st.data())
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_of_a_damaged_document_the_last_good_copy_is_read(
+    data: st.DataObject, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / uuid.uuid4().hex / "one.json"
+    write_document(path, {"key": "x" * 200})
+    damage(path, data)
+    assert read_document(path) == {"key": "x" * 200}
+    told = capsys.readouterr().err
+    assert told.startswith(f"note: {path}: must be ")
+    assert told.endswith("; its last good copy is used\n")
+    assert told.count("\n") == 1
+    assert read_document(path) == {"key": "x" * 200}
+    assert capsys.readouterr().err == ""
 
 
 def sealed(folder: Path) -> Path:
@@ -213,7 +233,8 @@ def test_a_document_is_on_the_disk_before_it_has_its_name(
     tmp_path: Path, to_disk: list[str]
 ) -> None:
     write_document(tmp_path / "study" / "trials.json", [1])
-    assert to_disk[-3:] == ["sync new", "rename trials.json", "sync study"]
+    assert to_disk[:3] == ["sync new", "rename trials.json", "sync study"]
+    assert to_disk[3:] == ["sync new", "rename .trials.json.copy", "sync study"]
 
 
 def test_a_folder_is_on_the_disk_before_it_has_its_name(tmp_path: Path, to_disk: list[str]) -> None:

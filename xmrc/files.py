@@ -12,6 +12,7 @@ import json
 import os
 import platform
 import shutil
+import sys
 import tempfile
 import uuid
 from collections.abc import Iterator, Sequence
@@ -170,16 +171,30 @@ def csv_of(frame: "pd.DataFrame") -> bytes:
 
 
 def write_document(path: Path, content: Any) -> None:
-    """Write what JSON can say, with the version of the format and a checksum."""
+    """Write what JSON can say, with the version of the format and a checksum, and a copy of it."""
     document = {"format": _FORMAT, "sha256": digest_of(content), "content": content}
-    write_text(path, json.dumps(document, indent=1))
+    text = json.dumps(document, indent=1)
+    for place in (path, _copy(path)):
+        write_text(place, text)
 
 
 def read_document(path: Path) -> Any:
-    """What `write_document` wrote.
+    """What `write_document` wrote, or its copy where that is damaged, which is said.
 
-    Raises DataError (the file, the rule): another format, or damaged.
+    Raises DataError (the file, the rule): another format, or damaged and without a good copy.
     """
+    try:
+        return _content(path)
+    except DataError as damage:
+        try:
+            content = _content(_copy(path))
+        except (DataError, OSError):
+            raise damage from None
+        notice(f"{damage}; its last good copy is used")
+        return content
+
+
+def _content(path: Path) -> Any:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
@@ -194,6 +209,16 @@ def read_document(path: Path) -> Any:
     if document.get("sha256") != digest_of(document.get("content")):
         raise DataError(f"{path}: {INTACT}")
     return document["content"]
+
+
+def _copy(path: Path) -> Path:
+    return path.with_name(f".{path.name}.copy")
+
+
+@cache
+def notice(text: str) -> None:
+    """A line for the user on standard error, which is said once."""
+    print(f"note: {text}", file=sys.stderr)
 
 
 def digest_of(content: Any) -> str:

@@ -157,4 +157,5 @@ def test_a_reader_never_sees_half_a_ledger(ledger):
         reader.join()
     assert len(seen) > 3
     assert seen == sorted(seen)
-    assert [path.name for path in ledger.path.parent.iterdir()] == ["trials.json"]
+    names = {path.name for path in ledger.path.parent.iterdir()}
+    assert names == {"trials.json", ".trials.json.copy"}
