@@ -2,6 +2,7 @@
 
 import os
 import pty
+import shlex
 import subprocess
 import sys
 
@@ -32,6 +33,76 @@ def test_exit_codes(raised, code, told, capsys):
     except SystemExit as exit:
         ended = exit.code
     assert (ended, capsys.readouterr().err) == (code, told)
+
+
+def ended(script: str, *arguments: str) -> tuple[int, list[str]]:
+    """A process that runs `main` of the script as a command: exit code, standard error."""
+    done = subprocess.run(
+        [sys.executable, "-c", f"{SIGNALS}\n{script}\ncommand.run(main)", *arguments],
+        capture_output=True, text=True,
+    )  # fmt: skip
+    return done.returncode, done.stderr.splitlines()
+
+
+SIGNALS = """
+import signal
+from pathlib import Path
+from xmrc import command
+from xmrc.tracking.interrupts import StudyInterruptedError
+signal.signal(signal.SIGINT, signal.default_int_handler)
+"""
+WITHOUT_A_STUDY = """
+def main():
+    signal.raise_signal({number})
+"""
+IN_A_STUDY = """
+def main():
+    parser = command.study_parser("tune", "Search.")
+    command.resume_option(parser)
+    options = parser.parse_args()
+    with command.resumable(parser, options):
+        try:
+            signal.raise_signal({number})
+        except KeyboardInterrupt as interrupt:
+            try:
+                raise StudyInterruptedError(Path("runs/skd/2030-01-01-000000")) from interrupt
+            finally:
+                {finally_}
+"""
+
+
+@pytest.mark.parametrize(
+    ("number", "word", "code"), [("SIGINT", "interrupted", 130), ("SIGTERM", "terminated", 143)]
+)
+def test_a_command_without_a_study_ends_by_a_signal(number, word, code):
+    assert ended(WITHOUT_A_STUDY.format(number=f"signal.{number}")) == (code, [word])
+
+
+@pytest.mark.parametrize(
+    ("number", "once_more", "given", "run"),
+    [
+        ("SIGINT", "pass", [], "2030-01-01-000000"),
+        ("SIGTERM", "signal.raise_signal(signal.SIGINT)", ["--resume"], "2030-01-01-000000"),
+        ("SIGTERM", "pass", ["--resume", "other/skd/2029"], "other/skd/2029"),
+    ],
+)
+def test_a_study_that_has_begun_ends_with_what_resumes_it(number, once_more, given, run):
+    typed = ["--space", "my study.yaml", "--set", "search.trials=4", "--set", "a.b=[1, 2]"]
+    script = IN_A_STUDY.format(number=f"signal.{number}", finally_=once_more)
+    code, (first, last) = ended(script, *typed, *given)
+    assert code == {"SIGINT": 130, "SIGTERM": 143}[number]
+    assert first.endswith("this goes on with it:")
+    assert last == shlex.join(["python", "-m", "xmrc.tune", *typed, "--resume", run])
+
+
+def test_the_command_that_resumes_tells_no_password():
+    script = IN_A_STUDY.format(number="signal.SIGINT", finally_="pass")
+    typed = ["--space", "a.yaml", "--set", "tracking.uri=http://me:s3cret pw@host:5000"]
+    code, (_, line) = ended(script, *typed)
+    assert code == 130
+    assert shlex.split(line)[-4:] == [
+        "--set", "tracking.uri=http://host:5000", "--resume", "2030-01-01-000000",
+    ]  # fmt: skip
 
 
 def test_a_defect_of_ours_keeps_its_traceback():

@@ -12,6 +12,7 @@ from xmrc._lazy import lazy_names
 for _switch, _value in {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",  # read when Ray is imported
+    "RAY_DISABLE_FAILURE_SIGNAL_HANDLER": "1",  # its C++ trace at SIGTERM, with no end to the study
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "DO_NOT_TRACK": "1",

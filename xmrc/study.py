@@ -4,6 +4,7 @@ The steps are in the order in which they happen. Each finds what an earlier, kil
 left and goes on from there.
 """
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from xmrc.scoring.gxlt import GxltScores
 from xmrc.search.base import find_start
 from xmrc.search.cluster import ray_cluster
 from xmrc.search.corpora import StudyData
-from xmrc.search.folder import StudyFolder, latest_folder, storage_root
+from xmrc.search.folder import StudyFolder, begun_folder, storage_root
 from xmrc.search.ledger import Ledger
 from xmrc.search.mining import mine_candidates
 from xmrc.search.prepare import check_study
@@ -47,13 +48,18 @@ class Outcome:
     unwritten: list[str]  # what MLflow lacks, after all
 
 
-def run_study(study: Study, *, resume: bool, console: Console) -> Outcome:
+def run_study(study: Study, *, resume: str | bool, console: Console) -> Outcome:
     """Search, choose and register.
 
-    Errors: XmrcError, before anything is trained wherever that is possible.
+    `resume`: go on with the last run of the study, or with the one that is named. Errors:
+    XmrcError, before anything is trained wherever that is possible; StudyInterruptedError.
     """
-    corpora, begun = _check(study, resume)
-    with ray_cluster(), open_run(study, corpora, begun, console) as run:
+    corpora = _check(study)
+    with (
+        _begun(study, resume) as begun,
+        ray_cluster(),
+        open_run(study, corpora, begun, console) as run,
+    ):
         run.start = find_start(run)
         start = read_start(run)
         job = run.job(mine_candidates(run))
@@ -73,12 +79,19 @@ def run_study(study: Study, *, resume: bool, console: Console) -> Outcome:
     return Outcome(study, run.folder.path, *found, view, unwritten)
 
 
-def _check(study: Study, resume: bool) -> tuple[StudyData, StudyFolder | None]:
-    """What can be refused before a cluster is asked; the corpora, and the folder to go on with."""
+def _check(study: Study) -> StudyData:
+    """What can be refused before a cluster is asked; the corpora."""
     check_name(study.tracking.register_as)
     corpora, root = check_study(study), storage_root(study.storage)
     tracking_uri(study.tracking.uri, str(root))
-    return corpora, latest_folder(root, study) if resume else None
+    return corpora
+
+
+def _begun(study: Study, resume: str | bool) -> AbstractContextManager[StudyFolder | None]:
+    """The folder to go on with; nothing else writes there until the end."""
+    if resume is False:
+        return nullcontext()
+    return begun_folder(storage_root(study.storage), study, "" if resume is True else resume)
 
 
 def _draw(run: Run, champion: Champion, start: GxltScores, finals: FinalScores) -> None:

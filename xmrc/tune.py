@@ -26,9 +26,7 @@ def main() -> None:
     """Parse, call, print."""
     parser = command.study_parser("tune", "Search the settings of a study; register the best.")
     parser.add_argument("--plan", action="store_true", help="say what would be done, and stop")
-    parser.add_argument(
-        "--resume", action="store_true", help="go on with the last run of this study"
-    )
+    command.resume_option(parser)
     parser.add_argument(
         "--rehearse",
         action="store_true",
@@ -42,7 +40,9 @@ def main() -> None:
     if options.plan:
         print_plan(study, console)
         return
-    print_outcome(run_study(study, resume=options.resume, console=console), console)
+    with command.resumable(parser, options):
+        outcome = run_study(study, resume=options.resume, console=console)
+    print_outcome(outcome, console)
 
 
 def print_outcome(outcome: Outcome, console: Console) -> None:

@@ -177,5 +177,12 @@ def test_nothing_to_resume(said):
     assert "--resume" in said(options=["--resume"])
 
 
+@pytest.mark.parametrize("run", ["2030-01-01-000000", "../../etc", "/etc"])
+def test_no_run_to_resume(said, run):
+    line = said(options=["--resume", run])
+    assert "--resume: must be the DATE-TIME of a run under" in line
+    assert f"got {run}" in line
+
+
 def test_a_trial_that_does_not_fit_is_refused(said):
     assert "resources" in said("resources.workers=4000", options=["--plan"])

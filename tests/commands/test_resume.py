@@ -88,9 +88,14 @@ def by_id(trials: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     return {one["id"]: one for one in trials}
 
 
-def test_ctrl_c_says_so_in_one_line(story: Story) -> None:
+def test_ctrl_c_says_what_goes_on_with_it(story: Story) -> None:
     assert story.interrupted.code == 130
-    assert story.interrupted.err == "interrupted\n"
+    run = story.storage.folder("short").name
+    study = story.storage.root.parent / "short.yaml"
+    assert story.interrupted.err.splitlines() == [
+        "interrupted; this goes on with it:",
+        f"python -m xmrc.tune --space {study} --resume {run}",
+    ]
     assert "registered" not in story.interrupted.out
 
 

@@ -150,15 +150,24 @@ def test_no_place_to_write(tmp_path):
 
 
 def test_which_run_is_meant(tmp_path):
-    first = study_folder(tmp_path)
+    root = tmp_path / "runs"
+    first = study_folder(root)
+    study_folder(tmp_path / "other")
     shutil.copytree(first, later := first.with_name("2026-01-03-000000"))
-    assert find_run(tmp_path, "small") == later
-    assert find_run(tmp_path, f"small/{first.name}") == first
-    for name in ("large", "small/2025", "*"):
+    assert find_run(root, "small") == later
+    assert find_run(root, f"small/{first.name}") == first
+    for name in (
+        "large",
+        "small/2025",
+        "*",
+        "../other/small",
+        "small/../../other/small",
+        str(root),
+    ):
         with pytest.raises(SettingsError) as caught:
-            find_run(tmp_path, name)
+            find_run(root, name)
         assert str(caught.value) == (
-            f"--study: must be a study that has run under {tmp_path} (there: small), got {name}"
+            f"--study: must be a study that has run under {root} (there: small), got {name}"
         )
 
 

@@ -10,9 +10,10 @@ from xmrc.files import write_text
 from xmrc.search import folder
 from xmrc.search.folder import (
     StudyFolder,
+    begun_folder,
     check_format,
-    latest_folder,
     new_folder,
+    searches_beside,
     storage_path,
     storage_root,
 )
@@ -44,8 +45,20 @@ def study(file) -> Study:
     return load_study(file)
 
 
+def begin(root: Path, study: Study) -> StudyFolder:
+    """A run that was begun and ended."""
+    with new_folder(root, study) as made:
+        return made
+
+
+def resume(root: Path, study: Study, run: str = "") -> StudyFolder:
+    """The run that is gone on with, and ended."""
+    with begun_folder(root, study, run) as begun:
+        return begun
+
+
 def test_a_new_folder_has_the_settings(study, tmp_path):
-    made = new_folder(tmp_path / "runs", study)
+    made = begin(tmp_path / "runs", study)
     assert made.path.parent == tmp_path / "runs" / "small"
     assert re.fullmatch(r"\d{4}-\d\d-\d\d-\d{6}", made.path.name)
     again = load_study(made.path / "study.yaml")
@@ -58,7 +71,7 @@ def test_new_folders_never_collide(study, tmp_path, monkeypatch):
 
     def make():
         gate.wait()
-        made.extend(new_folder(tmp_path, study).path for _ in range(5))
+        made.extend(begin(tmp_path, study).path for _ in range(5))
 
     threads = [threading.Thread(target=make) for _ in range(8)]
     for thread in threads:
@@ -74,16 +87,16 @@ def test_there_is_an_end_to_trying(study, tmp_path, monkeypatch):
     for name in ("", *(f"-{number}" for number in range(2, 100))):
         (tmp_path / "small" / f"2030-01-01-000000{name}").mkdir(parents=True)
     with pytest.raises(ResourceError, match=r"^storage: "):
-        new_folder(tmp_path, study)
+        begin(tmp_path, study)
 
 
 def test_a_resumed_study_goes_on_in_its_last_folder(study, tmp_path, monkeypatch):
     stamps = iter(["2030-01-01-235959", "2030-01-02-000000"])
     monkeypatch.setattr(folder.time, "strftime", lambda _: next(stamps))
-    new_folder(tmp_path, study)
-    last = new_folder(tmp_path, study)
+    begin(tmp_path, study)
+    last = begin(tmp_path, study)
     (tmp_path / "small" / "2031-half-made").mkdir()  # killed before its settings were written
-    assert latest_folder(tmp_path, study) == last
+    assert resume(tmp_path, study) == last
 
 
 @pytest.mark.parametrize(
@@ -107,18 +120,104 @@ def test_a_resumed_study_goes_on_in_its_last_folder(study, tmp_path, monkeypatch
 def test_resuming_with_other_settings_is_refused_by_key(
     file, study, tmp_path, override, key, then, now
 ):
-    begun = new_folder(tmp_path / "runs", study).path / "study.yaml"
+    begun = begin(tmp_path / "runs", study).path / "study.yaml"
     with pytest.raises(SettingsError) as refused:
-        latest_folder(tmp_path / "runs", load_study(file, [override]))
+        resume(tmp_path / "runs", load_study(file, [override]))
     text = str(refused.value)
     assert text.startswith(f"--resume: {key}")
     assert f", {then} in {begun}, got {now}" in text
     assert "\n" not in text
 
 
+def test_the_storage_may_lie_elsewhere_now(file, study, tmp_path):
+    begin(tmp_path / "runs", study)
+    (tmp_path / "runs").rename(tmp_path / "moved")
+    for spelled in (tmp_path / "moved", "moved", "runs"):
+        moved = load_study(file, [f"storage={spelled}"])
+        assert resume(tmp_path / "moved", moved).storage == tmp_path / "moved"
+
+
+@pytest.mark.parametrize("form", ["{date}", "small/{date}", "{root}/small/{date}", "."])
+def test_a_run_is_resumed_by_its_name_or_folder(study, tmp_path, monkeypatch, form):
+    older = begin(tmp_path / "runs", study)
+    begin(tmp_path / "runs", study)
+    monkeypatch.chdir(older.path)
+    run = form.format(date=older.path.name, root=tmp_path / "runs")
+    assert resume(tmp_path / "runs", study, run) == older
+    assert resume(tmp_path / "runs", study) != older
+    if form.startswith(("{root}", ".")):  # which says where the storage is, too
+        assert resume(tmp_path / "other", study, run).storage == tmp_path / "runs"
+
+
+@pytest.mark.parametrize("run", ["2030-01-01-000000", "..", "../..", "../other", "/", "~", "a b"])
+def test_what_is_no_run_of_the_study(study, tmp_path, run):
+    begin(tmp_path / "runs", study)
+    begin(tmp_path / "runs", study.model_copy(update={"name": "other"}))
+    rule = r"^--resume: must be the DATE-TIME of a run under .*/small, or its folder, got "
+    with pytest.raises(SettingsError, match=rule + re.escape(run)):
+        resume(tmp_path / "runs", study, run)
+
+
+def test_a_run_of_another_study_is_none_of_this_one(study, tmp_path):
+    other = begin(tmp_path / "runs", study.model_copy(update={"name": "other"})).path
+    for run in (str(other), f"other/{other.name}", f"../other/{other.name}"):
+        with pytest.raises(SettingsError, match=r"^--resume: must be the DATE-TIME of a run"):
+            resume(tmp_path / "runs", study, run)
+
+
+def test_nobody_else_goes_on_with_a_run(study, tmp_path):
+    with new_folder(tmp_path, study) as made:
+        with pytest.raises(ResourceError, match=rf"^{made.path}: .*, pid {os.getpid()}, since "):
+            resume(tmp_path, study)
+        assert list(searches_beside(made)) == []
+        with new_folder(tmp_path, study) as beside:
+            ((path, owner),) = searches_beside(beside)
+            assert (path, owner.pid) == (made.path, os.getpid())
+    assert resume(tmp_path, study) == beside
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda text: text[: len(text) // 2],
+        lambda text: text[: text.index("search:")],  # is YAML, too
+        lambda text: text.replace("epochs: 3", "epochs: 4"),
+        lambda text: "{",
+        lambda text: "",
+        None,
+    ],
+)
+def test_a_study_file_that_was_changed_is_named_and_as_it_was_again(
+    file, study, tmp_path, capsys, damage
+):
+    made = begin(tmp_path / "runs", study)
+    settings = made.path / "study.yaml"
+    whole = settings.read_text()
+    if damage:
+        settings.write_text(damage(whole))
+    else:
+        settings.unlink()
+    assert resume(tmp_path / "runs", study) == made
+    assert settings.read_text() == whole
+    told = capsys.readouterr().err
+    assert told.startswith(f"note: {settings}: was changed or damaged since the study began")
+    assert told.count("\n") == 1
+    with pytest.raises(SettingsError, match=r"^--resume: settings\.training\.epochs must be"):
+        resume(tmp_path / "runs", load_study(file, ["settings.training.epochs=4"]))
+
+
+def test_a_damaged_study_file_of_which_there_is_no_copy(study, tmp_path):
+    made = begin(tmp_path / "runs", study).path
+    for name in ("state.json", ".state.json.copy"):
+        (made / name).unlink()
+    (made / "study.yaml").write_text("{")
+    with pytest.raises(DataError, match=rf"^{made}/study.yaml: must be YAML, and is damaged: "):
+        resume(tmp_path / "runs", study)
+
+
 def test_a_study_that_never_began(study, tmp_path):
     with pytest.raises(SettingsError, match=r"^--resume: a study must have begun under .*/small$"):
-        latest_folder(tmp_path, study)
+        resume(tmp_path, study)
     assert list(tmp_path.iterdir()) == [tmp_path / "small.yaml"]
 
 
@@ -128,7 +227,7 @@ def test_facts_are_remembered_and_replaced(tmp_path):
     one.remember(run_id="abc", at_once=2)
     one.remember(version="1", at_once=1)
     assert StudyFolder(tmp_path).state() == {"run_id": "abc", "at_once": 1, "version": "1"}
-    assert [path.name for path in tmp_path.iterdir()] == ["state.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".state.json.copy", "state.json"]
 
 
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
@@ -155,11 +254,12 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
     ],
 )
 def test_a_folder_of_another_format_or_a_damaged_one_is_refused(study, tmp_path, name, text, rule):
-    path = new_folder(tmp_path / "runs", study).path / name
-    path.write_text(text)
+    path = begin(tmp_path / "runs", study).path / name
+    for file in (path, path.with_name(f".{name}.copy")):
+        file.write_text(text)
     (path.parent / "champion").mkdir()
     for refuse in (
-        lambda: latest_folder(tmp_path / "runs", study),
+        lambda: resume(tmp_path / "runs", study),
         lambda: check_format(path.parent / "champion"),
     ):
         with pytest.raises(DataError, match=f"^{path}: {rule}") as refused:
@@ -168,10 +268,10 @@ def test_a_folder_of_another_format_or_a_damaged_one_is_refused(study, tmp_path,
 
 
 def test_a_folder_of_this_format_and_one_outside_of_any_study_are_not(study, tmp_path):
-    made = new_folder(tmp_path / "runs", study)
+    made = begin(tmp_path / "runs", study)
     made.remember(run_id="abc")
     Ledger.open(made.path / "trials.json", "gxlt_f1").start("t1", {}, 0.0)
-    assert latest_folder(tmp_path / "runs", study) == made
+    assert resume(tmp_path / "runs", study) == made
     check_format(made.path / "champion")
     check_format(tmp_path)
 

@@ -1,6 +1,6 @@
 """A run of a study from its opening on: what refuses it, and how MLflow hears of its end."""
 
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 import pytest
@@ -9,6 +9,7 @@ from rich.console import Console
 from xmrc.errors import ResourceError
 from xmrc.search.corpora import study_corpora
 from xmrc.search.folder import StudyFolder, new_folder
+from xmrc.search.lock import locked
 from xmrc.search.run import Run, open_run
 from xmrc.settings import Study, load_study
 
@@ -34,8 +35,8 @@ def test_a_study_of_workers_is_not_resumed_where_fewer_trials_fit(
     cluster: None, tmp_path: Path
 ) -> None:
     study = study_in(tmp_path, "resources.workers=2")
-    begun = new_folder(tmp_path / "runs", study)
-    begun.remember(at_once=2)
+    with new_folder(tmp_path / "runs", study) as begun:
+        begun.remember(at_once=2)
     before = sorted((tmp_path / "runs").rglob("*"))
     with (
         pytest.raises(ResourceError, match=r"^--resume: as many .* began, 2 at once, got 2 work"),
@@ -47,7 +48,12 @@ def test_a_study_of_workers_is_not_resumed_where_fewer_trials_fit(
 
 def failed_run(study: Study, begun: StudyFolder | None, error: BaseException) -> Run:
     """A run that ends with this error."""
-    with suppress(type(error)), open_run(study, study_corpora(study), begun, SILENT) as run:
+    held = nullcontext() if begun is None else locked(begun.path)
+    with (
+        suppress(type(error)),
+        held,
+        open_run(study, study_corpora(study), begun, SILENT) as run,
+    ):
         raise error
     return run
 

@@ -132,16 +132,25 @@ def test_a_resumed_study_goes_on_in_the_same_runs(tracker: Tracker) -> None:
     assert len(children) == 2
 
 
-def test_a_failed_trial_that_runs_again_is_running(tracker: Tracker) -> None:
+@pytest.mark.parametrize("state", ["failed", "interrupted"])
+def test_a_trial_that_runs_again_is_running(tracker: Tracker, state: str) -> None:
     tracker.start_study("skd", {}, {})
     tracker.start_trial("t", "t", {})
-    tracker.end_trial("t", "failed", "worker died")
+    tracker.end_trial("t", state, "worker died")
     tracker.start_trial("t", "t", {})
     run = get(tracker, "t")
     assert (run.info.status, run.data.tags["xmrc.state"]) == ("RUNNING", "running")
     assert run.data.tags["xmrc.cause"] == ""
     tracker.end_trial("t", "finished")
     assert get(tracker, "t").info.status == "FINISHED"
+
+
+def test_a_trial_that_was_stopped_early_stays_so(tracker: Tracker) -> None:
+    tracker.start_study("skd", {}, {})
+    tracker.start_trial("t", "t", {})
+    tracker.end_trial("t", "stopped", "stopped early: behind the others")
+    tracker.start_trial("t", "t", {})
+    assert get(tracker, "t").info.status == "KILLED"
 
 
 def test_a_stopped_trial_that_goes_on_is_running(tracker: Tracker) -> None:

@@ -12,7 +12,6 @@ from xmrc.scoring.evaluation_files import EXAMPLES, read_examples
 from xmrc.search.folder import (
     CHAMPION,
     SELECT,
-    SETTINGS,
     START,
     VERDICT,
     VERSION,
@@ -88,7 +87,7 @@ def find_run(root: Path, name: str) -> Path:
         if (named / SEARCH.ledger).exists()
         else [p.parent for p in named.glob(f"*/{SEARCH.ledger}")]
     )
-    if not runs:
+    if not runs or Path(name).is_absolute() or ".." in Path(name).parts:
         studies = sorted({path.parents[1].name for path in root.glob(f"*/*/{SEARCH.ledger}")})
         there = ", ".join(studies) or "none"
         raise SettingsError(
@@ -99,7 +98,7 @@ def find_run(root: Path, name: str) -> Path:
 
 def read_findings(folder: Path) -> Findings:
     """Read a run's folder. DataError: no trial has reported anything yet."""
-    study = load_study(folder / SETTINGS)
+    study = load_study(StudyFolder(folder).settings())
     ledger = Ledger.open(folder / SEARCH.ledger, study.search.metric)
     if not ledger.ranking:
         raise DataError(f"{folder / SEARCH.ledger}: no trial has reported a score yet")

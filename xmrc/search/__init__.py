@@ -16,7 +16,7 @@ _HOMES = {
     "check_study": "xmrc.search.prepare",
     "find_start": "xmrc.search.base",
     "fit_trials": "xmrc.search.resources",
-    "latest_folder": "xmrc.search.folder",
+    "begun_folder": "xmrc.search.folder",
     "mine_candidates": "xmrc.search.mining",
     "new_folder": "xmrc.search.folder",
     "open_run": "xmrc.search.run",

@@ -32,6 +32,7 @@ from xmrc.learning.reader import ReadingJob, predictions_from, read_share
 from xmrc.learning.worker import WorkerResources
 from xmrc.scoring.predictions import Prediction
 from xmrc.search.machine import usable_cpus, usable_memory
+from xmrc.tracking.interrupts import own_handler
 
 _Share = TypeVar("_Share")
 
@@ -82,7 +83,8 @@ def _connected() -> Iterator[None]:
     assert address is not None
     try:
         _knock(address)
-        ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
+        with own_handler():
+            ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
     except (OSError, RuntimeError, ValueError) as error:
         raise ResourceError(
             f"RAY_ADDRESS: a Ray cluster must answer at {address}: {_first_line(error)}"
@@ -113,15 +115,16 @@ def _started() -> Iterator[None]:
     """A cluster of this machine's own, whatever clusters others have started on it."""
     with _closed_to_others():
         try:
-            ray.init(
-                address="local",
-                include_dashboard=True,  # frees the resources of trials that are stopped early
-                dashboard_host=_LOOPBACK,
-                num_cpus=usable_cpus(),
-                _memory=usable_memory(),
-                logging_level=logging.ERROR,
-                log_to_driver=False,
-            )
+            with own_handler():
+                ray.init(
+                    address="local",
+                    include_dashboard=True,  # frees the resources of trials that are stopped early
+                    dashboard_host=_LOOPBACK,
+                    num_cpus=usable_cpus(),
+                    _memory=usable_memory(),
+                    logging_level=logging.ERROR,
+                    log_to_driver=False,
+                )
         except Exception as error:  # where a node is slow to start Ray raises a bare one
             raise ResourceError(f"Ray must start on this machine: {_first_line(error)}") from error
         address = ray.util.get_node_ip_address()

@@ -1,7 +1,7 @@
 """One run of a study. In: a study that was checked, its corpora. Out: what all its steps share."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 
@@ -14,15 +14,19 @@ from xmrc.learning.job import TrainingJob
 from xmrc.search.checkpoints import TrialFiles
 from xmrc.search.cluster import check_shared
 from xmrc.search.corpora import StudyData
-from xmrc.search.folder import SELECT, StudyFolder, new_folder, storage_root
+from xmrc.search.folder import SELECT, StudyFolder, new_folder, searches_beside, storage_root
+from xmrc.search.ledger import RUNNING
+from xmrc.search.lock import is_ours
 from xmrc.search.needs import check_disk, disk_needs, study_needs
-from xmrc.search.phases import Phase
+from xmrc.search.phases import CONFIRMATION, SEARCH, Phase
 from xmrc.search.prepare import prepare, trial_job
 from xmrc.search.progress import say
 from xmrc.search.recorder import TrackingAddress, cause_of
 from xmrc.search.resources import Fit, await_fit
 from xmrc.settings import Study, flat, to_yaml
+from xmrc.tracking.interrupts import undisturbed
 from xmrc.tracking.relocation import FOLDER_TAG
+from xmrc.tracking.runs import INTERRUPTED
 from xmrc.tracking.tracker import Tracker
 
 
@@ -72,7 +76,7 @@ def open_run(
     Errors: ResourceError if no trial fits, or fewer than when it began; if the disk is too small;
     if MLflow does not answer; if some node does not see the storage.
     """
-    root = storage_root(study.storage)
+    root = begun.storage if begun else storage_root(study.storage)
     fit = await_fit(study.resources, study_needs(study), partial(say, console))
     check_disk(disk_needs(study, fit.at_once), root, begun.path if begun else None)
     _check_begun(begun, fit)
@@ -80,17 +84,37 @@ def open_run(
     tracker = Tracker.open(study.tracking.uri, str(root), _experiment(study))
     prepared = prepare(study.settings, corpora, Cache(root / "cache"))
     check_shared(root)
-    folder = begun or new_folder(root, study)
-    folder.remember(at_once=fit.at_once)
-    run = Run(study, folder, fit, prepared, tracker, console)
+    with nullcontext(begun) if begun else new_folder(root, study) as folder:
+        for path, owner in searches_beside(folder):
+            say(console, f"{study.name}: also running in {path} ({owner})")
+        folder.remember(at_once=fit.at_once)
+        run = Run(study, folder, fit, prepared, tracker, console)
+        with _tracked(run):
+            yield run
+
+
+@contextmanager
+def _tracked(run: Run) -> Iterator[None]:
+    """MLflow hears of the run, and how it ends; not where another search has taken it over."""
     _start_tracking(run)
     try:
-        yield run
+        yield
     except BaseException as error:
-        interrupted = isinstance(error, KeyboardInterrupt)
-        tracker.end_study("stopped" if interrupted else "failed", cause_of(error))
-        tracker.close()
+        with undisturbed():
+            if is_ours(run.folder.path):
+                _end_tracking(run, error)
         raise
+
+
+def _end_tracking(run: Run, error: BaseException) -> None:
+    """The study has ended before its end, and with it the trials that ran."""
+    for phase in (SEARCH, CONFIRMATION):
+        for record in run.files(phase).open_ledger().trials.values():
+            if record.state == RUNNING:
+                run.tracker.end_trial(record.id, INTERRUPTED, "ended with its study")
+    interrupted = isinstance(error, KeyboardInterrupt)
+    run.tracker.end_study("stopped" if interrupted else "failed", cause_of(error))
+    run.tracker.close()
 
 
 def _check_begun(folder: StudyFolder | None, fit: Fit) -> None:

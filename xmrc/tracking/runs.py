@@ -15,7 +15,13 @@ from mlflow.entities import Run as MlflowRun
 
 from xmrc.tracking.names import texts
 
-STATUS = {"finished": "FINISHED", "stopped": "KILLED", "failed": "FAILED"}  # as in mlflow.optuna
+INTERRUPTED = "interrupted"  # of a trial: when its study is resumed it goes on
+STATUS = {  # as in mlflow.optuna
+    "finished": "FINISHED",
+    "stopped": "KILLED",
+    INTERRUPTED: "KILLED",
+    "failed": "FAILED",
+}
 _TRIAL, _STATE, _CAUSE, PARENT = "xmrc.trial_id", "xmrc.state", "xmrc.cause", "mlflow.parentRunId"
 _ENTITIES_PER_BATCH = 100  # MLflow's limit for parameters and for tags
 NOTHING: Mapping[str, Any] = MappingProxyType({})

@@ -23,7 +23,7 @@ from xmrc.tables import Table, as_csv
 from xmrc.tracking.names import numbers, texts
 from xmrc.tracking.outbox import Outbox
 from xmrc.tracking.provenance import provenance
-from xmrc.tracking.runs import NOTHING, STATUS, Runs, TrackedRun
+from xmrc.tracking.runs import INTERRUPTED, NOTHING, STATUS, Runs, TrackedRun
 from xmrc.tracking.server import (
     artifact_root,
     artifact_tags,
@@ -151,14 +151,15 @@ class Tracker:
         params: Mapping[str, object],
         tags: Mapping[str, object] = NOTHING,
     ) -> None:
-        """Start the child run of a trial, or find it by its id; one that failed runs again."""
+        """Start the child run of a trial, or find it by its id; one that failed, or was
+        interrupted with its study, runs again."""
         fixed, labels = texts(params), texts(tags)
 
         def write() -> None:
             run = self._trial(trial, name)
             self._runs.fix(run, fixed)
             self._runs.label(run, labels)
-            if run.state == "failed":
+            if run.state in ("failed", INTERRUPTED):
                 self._runs.reopen(run)
 
         self._outbox.put(f"start of trial {trial}", write)
@@ -173,7 +174,7 @@ class Tracker:
         self._outbox.put(f"step {step} of trial {trial}", write)
 
     def end_trial(self, trial: str, state: str, cause: str = "") -> None:
-        """`state` is finished, stopped or failed."""
+        """`state` is finished, stopped, interrupted or failed."""
         assert state in STATUS, state
         ended = _now()
 
