@@ -103,7 +103,7 @@ def test_what_is_damaged_in_the_cache_is_named_and_made_again(story: Story) -> N
     """But for tokens, which trials make again themselves: what they say is in Ray's logs."""
     said = story.dones[1].err.splitlines()
     for file in story.damaged[0]:
-        line = f"cache: {file}: {RULE}; it is made again"
+        line = f"note: {file}: {RULE}; it is made again"
         assert said.count(line) == 1 or "/tokens/" in line, said
     assert len(said) <= len(story.damaged[0])
     assert story.left == [""] * len(CACHED)

@@ -133,7 +133,7 @@ def test_what_was_damaged_is_named_and_made_again(data: st.DataObject) -> None:
         assert file.read_bytes() == whole
         cache.build("kind", "key", must_not_write)
         rule = "must be as it was written, and its checksum says it is not"
-        assert said.getvalue() == f"cache: {file}: {rule}; it is made again\n"
+        assert said.getvalue() == f"note: {file}: {rule}; it is made again\n"
         assert sorted(path.name for path in (Path(root) / "kind").iterdir()) == [".key.lock", "key"]
 
 

@@ -91,7 +91,7 @@ def test_what_is_cached_is_made_again_as_it_was(
         file = data.draw(st.sampled_from(files))
         damage(file, data)
         assert find(Cache(cache)) == whole
-        assert said.getvalue() == f"cache: {file}: {RULE}; it is made again\n"
+        assert said.getvalue() == f"note: {file}: {RULE}; it is made again\n"
 
 
 def test_who_cannot_make_it_again_is_told_the_file(tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def test_a_damaged_table_is_named_and_made_again(data: st.DataObject) -> None:
         ObservedTables.open(folder)
         assert contents(folder) == whole
         ObservedTables.open(folder)
-        assert said.getvalue() == f"{file}: must have what was reported; it is made again\n"
+        assert said.getvalue() == f"note: {file}: must have what was reported; it is made again\n"
 
 
 def test_a_lost_table_is_made_again_and_what_comes_next_is_added(tmp_path: Path) -> None:

@@ -10,7 +10,6 @@ again.
 import errno
 import hashlib
 import json
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,7 +18,7 @@ from typing import Any
 from filelock import FileLock
 
 from xmrc.errors import ResourceError
-from xmrc.files import creating_folder, damage_of, discard_folder, remove_abandoned, seal
+from xmrc.files import creating_folder, damage_of, discard_folder, notice, remove_abandoned, seal
 
 _STORAGE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
@@ -113,7 +112,7 @@ def _locked(target: Path) -> Iterator[None]:
 def _discard_damaged(folder: Path) -> None:
     if not folder.exists() or not (damage := damage_of(folder)):
         return
-    print(f"cache: {damage}; it is made again", file=sys.stderr)
+    notice(f"{damage}; it is made again")
     try:
         discard_folder(folder)
     except OSError as error:

@@ -10,7 +10,6 @@ for people: what counts is what each training has reported, kept in a document o
 `observed/3.json`, of which they are made again whenever they differ.
 """
 
-import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import Any
 
 import pandas as pd
 
-from xmrc.files import csv_of, read_document, write_csv, write_document
+from xmrc.files import csv_of, notice, read_document, write_csv, write_document
 from xmrc.scoring.predictions import PAIR, SCORES
 from xmrc.tracking.tracker import Tracker
 
@@ -88,7 +87,7 @@ class ObservedTables:
     def _restore(self, file: str) -> None:
         path, table = self.folder / f"{self.prefix}{file}", _joined(self._frames[file])
         if len(table) and not (path.exists() and path.read_bytes() == csv_of(table)):
-            print(f"{path}: must have what was reported; it is made again", file=sys.stderr)
+            notice(f"{path}: must have what was reported; it is made again")
             self._write(file)
 
 
