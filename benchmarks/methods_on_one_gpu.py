@@ -14,7 +14,6 @@ import json
 import shutil
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing import TimeoutError, get_context
@@ -28,7 +27,8 @@ from xmrc.data.features import WindowSize
 from xmrc.data.scored_set import ScoredSet
 from xmrc.data.store import load_examples
 from xmrc.learning.candidates import CandidateSource, CandidateStore, mine_spans, window_codes
-from xmrc.learning.job import MODEL, TrainingJob, open_training
+from xmrc.learning.checkpoints import MODEL, Checkpoints
+from xmrc.learning.job import TrainingJob, open_training
 from xmrc.learning.model import best_device, load_model, load_tokenizer, on_device
 from xmrc.learning.reader import ReadingJob, predictions_from, read_share
 from xmrc.learning.step import Worker
@@ -44,7 +44,7 @@ SEEDS = range(101, 201)  # none is that of a file
 
 @dataclass
 class Alone:
-    """The only worker of a training; keeps its last report, and its last checkpoint in `folder`."""
+    """The only worker of a training; keeps its last report, and its checkpoints, in `folder`."""
 
     folder: Path
     metrics: dict[str, Any] | None = None
@@ -56,14 +56,16 @@ class Alone:
     def wrap(self, model: nn.Module) -> nn.Module:
         return model
 
-    @contextmanager
-    def latest_checkpoint(self) -> Iterator[None]:
-        yield None
+    @property
+    def checkpoints(self) -> Checkpoints:
+        return Checkpoints(self.folder, None)
 
-    def report(self, metrics: dict[str, Any], checkpoint: Path | None) -> None:
+    @property
+    def reader(self) -> str:
+        return str(self.checkpoints.best() / MODEL)
+
+    def report(self, metrics: dict[str, Any]) -> None:
         self.metrics = metrics
-        if checkpoint is not None:
-            shutil.copytree(checkpoint, self.folder, dirs_exist_ok=True)
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ class Bench:
 
     @property
     def base(self) -> str:
-        return str(self.out / "base" / MODEL)
+        return Alone(self.out / "base").reader
 
     def job(self, values: Mapping[str, Any]) -> TrainingJob:
         """The study's own training with these values."""
@@ -163,7 +165,7 @@ def trained(bench: Bench, values: Mapping[str, Any]) -> dict[str, Any]:
     assert alone.metrics is not None
     last = {key: value for key, value in alone.metrics.items() if isinstance(value, int | float)}
     row = {"values": dict(values), "seconds": spent, "last": last}
-    row |= scores_of(bench, str(folder / MODEL))
+    row |= scores_of(bench, alone.reader)
     shutil.rmtree(folder)
     return row
 

@@ -110,9 +110,7 @@ def our_steps(
     )
 
     def step() -> None:
-        batches, window_count, divided = training.begin_step()
-        training.gradient.run(batches, window_count, divided=divided)
-        training.end_step()
+        training.gradient_step()
 
     return timed(step, steps)
 

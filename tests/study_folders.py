@@ -2,7 +2,8 @@
 
 from gxlt_scores import scored_row
 
-from xmrc.files import write_document
+from xmrc.files import seal, write_document
+from xmrc.learning.checkpoints import MODEL, STATE
 from xmrc.scoring.evaluation_files import write_tables
 from xmrc.scoring.predictions import scored_frame
 
@@ -136,3 +137,14 @@ def study_folder(
         labels = dict.fromkeys(finals, "shared paragraphs")
         write_document(folder / "final" / "labels.json", labels)
     return folder
+
+
+def put_checkpoint(checkpoints, history, text="weights"):
+    """A whole checkpoint after the last evaluation of `history`, of a few bytes."""
+    with checkpoints.adding(len(history)) as folder:
+        for part in (MODEL, STATE):
+            (folder / part).mkdir()
+            (folder / part / "tensors").write_text(f"{text} of {part} {len(history)}")
+            seal(folder / part)
+        for name, content in (("history.json", history), ("observed.json", {})):
+            write_document(folder / name, content)

@@ -3,9 +3,8 @@
 Six questions in three languages over the same facts; a tiny BERT to start from.
 """
 
-import contextlib
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from torch.nn.parallel import DistributedDataParallel
 from xmrc.data.cache import Cache
 from xmrc.data.examples import Answer, Example
 from xmrc.data.store import store_examples
+from xmrc.learning.checkpoints import Checkpoints
 from xmrc.learning.job import TrainingJob, open_training
 from xmrc.learning.step import Worker
 from xmrc.learning.terms import DistillSettings
@@ -103,28 +103,36 @@ def quiet_job(folder: Path) -> TrainingJob:
 
 @dataclass
 class Recorder:
-    """Hears one worker's reports and keeps the folders, each under its number, as Ray does."""
+    """Hears one worker's reports and keeps a copy of every checkpoint."""
 
     folder: Path
     resume_from: Path | None = None
     worker: Worker = field(default_factory=Worker)
     wrap: Callable[[nn.Module], nn.Module] = lambda model: model
     reports: list[dict[str, Any]] = field(default_factory=list)
-    checkpoints: list[Path | None] = field(default_factory=list)
+    kept: list[Path | None] = field(default_factory=list)  # a checkpoint of each report
 
-    @contextlib.contextmanager
-    def latest_checkpoint(self) -> Iterator[Path | None]:
-        """The folder to go on from."""
-        yield self.resume_from
+    @property
+    def checkpoints(self) -> Checkpoints:
+        """Those of the training itself, which keeps two; at first a copy of `resume_from`."""
+        found = Checkpoints(self.folder / "training", None)
+        if self.resume_from is not None and not found.folder.exists():
+            shutil.copytree(self.resume_from, found.folder / self.resume_from.name)
+        return found
 
-    def report(self, metrics: dict[str, Any], checkpoint: Path | None) -> None:
-        """Keep both; the folder is gone when this returns."""
+    def report(self, metrics: dict[str, Any]) -> None:
+        """Keep the metrics, and a copy of the checkpoint as it is now."""
         self.reports.append(metrics)
+        newest = self.checkpoints.newest() if self.worker.rank == 0 else None
         kept = None
-        if checkpoint is not None:
-            kept = self.folder / f"checkpoint-{len(self.reports)}"
-            shutil.copytree(checkpoint, kept)
-        self.checkpoints.append(kept)
+        if newest is not None and newest.name not in self._names():
+            kept = self.folder / newest.name
+            shutil.copytree(newest, kept)
+        self.kept.append(kept)
+
+    def _names(self) -> set[str]:
+        before = [] if self.resume_from is None else [self.resume_from]
+        return {path.name for path in (*self.kept, *before) if path is not None}
 
 
 def run_job_on_worker(folder: Path, worker: Worker) -> Recorder:

@@ -22,7 +22,7 @@ from tiny_training import (
 )
 from transformers import AutoModelForQuestionAnswering, masking_utils
 
-from xmrc.learning.job import MODEL
+from xmrc.learning.checkpoints import MODEL
 from xmrc.learning.loop import Training
 from xmrc.learning.model import load_model
 from xmrc.learning.prediction import predict
@@ -73,9 +73,7 @@ def no_waiting() -> Iterator[None]:
 
 
 def train_one_step(run: Training) -> None:
-    batches, window_count, divided = run.begin_step()
-    run.gradient.run(batches, window_count, divided=divided)
-    run.end_step()
+    run.gradient_step()
 
 
 def test_reading_a_number_is_waiting() -> None:
@@ -141,7 +139,7 @@ def test_a_whole_job_gives_a_reader_that_answers_alike_on_both(
     kept.mkdir()
     recorder = run_job(job, Recorder(kept, worker=GPU))
     assert [row["evaluation"] for row in recorder.reports[-1]["history"]] == [*range(1, 7)]
-    checkpoint = recorder.checkpoints[-1]
+    checkpoint = recorder.kept[-1]
     assert checkpoint is not None
     AutoModelForQuestionAnswering.from_pretrained(checkpoint / MODEL)
     reader = load_model(str(checkpoint / MODEL), seed=0)

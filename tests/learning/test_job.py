@@ -16,10 +16,10 @@ from xmrc.data.examples import Example
 from xmrc.data.leakage import Footprint
 from xmrc.data.store import load_examples
 from xmrc.errors import SettingsError
-from xmrc.files import SEAL
+from xmrc.files import SEAL, read_document
 from xmrc.learning.candidates import CandidateSource, CandidateStore, window_codes
+from xmrc.learning.checkpoints import MODEL, STATE
 from xmrc.learning.history import HISTORY, OBSERVED
-from xmrc.learning.job import MODEL, STATE
 from xmrc.learning.model import load_tokenizer
 from xmrc.learning.reader import ReadingJob, predictions_from, read_share, read_size
 from xmrc.learning.terms import CandidateSettings
@@ -163,8 +163,8 @@ def test_a_job_without_selection_reports_losses_alone(folder: Path, tmp_path: Pa
 def test_the_same_job_gives_the_same_reader(folder: Path, whole: Recorder, tmp_path: Path) -> None:
     again = run_job(tiny_job(folder), Recorder(tmp_path))
     assert again.reports == whole.reports
-    expected = weights_of(whole.checkpoints[-1])
-    for name, weight in weights_of(again.checkpoints[-1]).items():
+    expected = weights_of(whole.kept[-1])
+    for name, weight in weights_of(again.kept[-1]).items():
         assert torch.equal(weight, expected[name])
 
 
@@ -189,7 +189,7 @@ def test_the_watched_answers_are_the_first_of_those_that_are_predicted(
     assert job.select is not None
     examples = load_examples(job.select)
     reported = observed(recorder.reports[-1], "watched")
-    for checkpoint, (_, found) in zip(recorder.checkpoints, reported, strict=True):
+    for checkpoint, (_, found) in zip(recorder.kept, reported, strict=True):
         assert checkpoint is not None
         reading = ReadingJob(
             str(checkpoint / MODEL), job.select, job.data.size, "fp32", job.cache, threads=1
@@ -227,7 +227,7 @@ def test_watched_answers_survive_a_stop(folder: Path, tmp_path: Path) -> None:
     stopping.last = 2
     with pytest.raises(StoppedError):
         run_job(job, stopping)
-    after = Recorder(tmp_path / "after", resume_from=stopping.checkpoints[-1])
+    after = Recorder(tmp_path / "after", resume_from=stopping.kept[-1])
     assert run_job(job, after).reports[-1]["observed"] == expected
     assert {one["step"] for one in expected["watched"]} == set(STEPS)
 
@@ -254,11 +254,10 @@ def test_windows_longer_than_the_positions_are_refused_before_training(
 
 
 def test_a_checkpoint_opens_with_the_auto_classes_and_answers(whole: Recorder) -> None:
-    last = whole.checkpoints[-1]
+    last = whole.kept[-1]
     assert last is not None
-    assert sorted(path.name for path in last.iterdir()) == sorted(
-        [MODEL, STATE, HISTORY, OBSERVED, SEAL]
-    )
+    assert sorted(path.name for path in last.iterdir()) == sorted([MODEL, STATE, HISTORY, OBSERVED])
+    assert all((last / part / SEAL).is_file() for part in (MODEL, STATE))
     assert (last / MODEL / "model.safetensors").is_file()
     model = AutoModelForQuestionAnswering.from_pretrained(last / MODEL)
     tokenizer = AutoTokenizer.from_pretrained(last / MODEL)
@@ -266,20 +265,21 @@ def test_a_checkpoint_opens_with_the_auto_classes_and_answers(whole: Recorder) -
     with torch.no_grad():
         output = model(**tokenizer(question, context, return_tensors="pt"))
     assert output.start_logits.isfinite().all()
-    assert json.loads((last / HISTORY).read_text()) == whole.reports[-1]["history"]
-    assert json.loads((last / OBSERVED).read_text()) == whole.reports[-1]["observed"]
+    assert read_document(last / HISTORY) == whole.reports[-1]["history"]
+    assert read_document(last / OBSERVED) == whole.reports[-1]["observed"]
 
 
 def test_a_mixture_of_two_checkpoints_is_none(
     folder: Path, whole: Recorder, tmp_path: Path
 ) -> None:
     """Files of the same sizes, as a kill in the middle of a copy over another one leaves them."""
-    first, second = whole.checkpoints[:2]
+    first, second = whole.kept[:2]
     assert first is not None
     assert second is not None
-    shutil.copytree(second, tmp_path / "mixed")
-    shutil.copy(first / STATE, tmp_path / "mixed" / STATE)
-    again = run_job(tiny_job(folder), Recorder(tmp_path, resume_from=tmp_path / "mixed"))
+    mixed = tmp_path / "checkpoint_000002"
+    shutil.copytree(second, mixed)
+    shutil.copy(first / STATE / "state.pt", mixed / STATE / "state.pt")
+    again = run_job(tiny_job(folder), Recorder(tmp_path / "again", resume_from=mixed))
     assert [one["step"] for one in again.reports] == STEPS
     assert again.reports[-1]["history"] == whole.reports[-1]["history"]
 
@@ -287,7 +287,7 @@ def test_a_mixture_of_two_checkpoints_is_none(
 def test_a_checkpoint_knows_what_it_was_trained_on_and_its_start_before_it(
     folder: Path, whole: Recorder, tmp_path: Path
 ) -> None:
-    checkpoint = whole.checkpoints[-1]
+    checkpoint = whole.kept[-1]
     assert checkpoint is not None
     sampled = windows_of_job(folder).examples
     assert Footprint.read(checkpoint / MODEL) == Footprint.of(sampled)
@@ -297,7 +297,7 @@ def test_a_checkpoint_knows_what_it_was_trained_on_and_its_start_before_it(
     before.write(start)
     kept = tmp_path / "kept"
     kept.mkdir()
-    again = run_job(tiny_job(folder, start=str(start)), Recorder(kept)).checkpoints[0]
+    again = run_job(tiny_job(folder, start=str(start)), Recorder(kept)).kept[0]
     assert again is not None
     assert Footprint.read(again / MODEL) == before | Footprint.of(sampled)
 
@@ -308,7 +308,7 @@ def test_a_checkpoint_is_the_reader_whose_scores_were_reported(
     job = tiny_job(folder)
     assert job.select is not None
     examples = load_examples(job.select)
-    for checkpoint, metrics in zip(whole.checkpoints, whole.reports, strict=True):
+    for checkpoint, metrics in zip(whole.kept, whole.reports, strict=True):
         assert checkpoint is not None
         model = str(checkpoint / MODEL)
         assert read_size(model) == job.data.size
@@ -332,8 +332,8 @@ class Stopping(Recorder):
 
     last = 0
 
-    def report(self, metrics: dict[str, Any], checkpoint: Path | None) -> None:
-        super().report(metrics, checkpoint)
+    def report(self, metrics: dict[str, Any]) -> None:
+        super().report(metrics)
         if len(self.reports) == self.last:
             raise StoppedError
 
@@ -348,18 +348,16 @@ def test_a_job_that_was_stopped_goes_on_as_if_it_had_not_been(
     stopping.last = last
     with pytest.raises(StoppedError):
         run_job(tiny_job(folder), stopping)
-    resumed = run_job(
-        tiny_job(folder), Recorder(tmp_path / "after", resume_from=stopping.checkpoints[-1])
-    )
+    resumed = run_job(tiny_job(folder), Recorder(tmp_path / "after", resume_from=stopping.kept[-1]))
     assert stopping.reports + resumed.reports == whole.reports
-    expected = weights_of(whole.checkpoints[-1])
-    for name, weight in weights_of(resumed.checkpoints[-1]).items():
+    expected = weights_of(whole.kept[-1])
+    for name, weight in weights_of(resumed.kept[-1]).items():
         assert torch.equal(weight, expected[name])
 
 
 def test_a_finished_job_reports_what_it_had_reported_and_trains_no_more(
     folder: Path, whole: Recorder, tmp_path: Path
 ) -> None:
-    again = run_job(tiny_job(folder), Recorder(tmp_path, resume_from=whole.checkpoints[-1]))
+    again = run_job(tiny_job(folder), Recorder(tmp_path, resume_from=whole.kept[-1]))
     assert again.reports == [whole.reports[-1]]
-    assert again.checkpoints == [None]
+    assert again.kept == [None]

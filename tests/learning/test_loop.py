@@ -248,11 +248,14 @@ def test_a_run_that_was_stopped_and_resumed_is_the_same_run(
         heard.append(replace(evaluation, state={}))
         if evaluation.number == stop:
             torch.save(evaluation.state, tmp_path / "state.pt")
+            torch.save(stopped.model.state_dict(), tmp_path / "reader.pt")
             raise StoppedError
 
+    stopped = tiny_training(folder, NOISY)
     with pytest.raises(StoppedError):
-        tiny_training(folder, NOISY).fit(no_metrics, write_and_stop)
+        stopped.fit(no_metrics, write_and_stop)
     resumed = tiny_training(folder, NOISY, reader_seed=99)
+    resumed.model.load_state_dict(torch.load(tmp_path / "reader.pt", weights_only=True))
     resumed.restore(torch.load(tmp_path / "state.pt", weights_only=True))
     torch.rand(3)  # another process has other random numbers behind it
     resumed.fit(no_metrics, heard.append)

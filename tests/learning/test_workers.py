@@ -187,8 +187,8 @@ def test_a_job_on_two_workers_reports_what_one_does(
     """In float32, so to its rounding; without dropout; each worker reads half of the selection."""
     first, second = (of_rank[-1] for of_rank in results)
     assert first.reports == second.reports
-    assert all(path is not None for path in first.checkpoints)
-    assert second.checkpoints == [None] * len(first.checkpoints)
+    assert all(path is not None for path in first.kept)
+    assert second.kept == [None] * len(first.kept)
     alone = run_job(quiet_job(folder), Recorder(tmp_path))
     for found, expected in zip(
         first.reports[-1]["history"], alone.reports[-1]["history"], strict=True

@@ -1,64 +1,69 @@
 """Ray Tune's events into ledger, MLflow and display; the real tracker on SQLite, no cluster."""
 
 import csv
-import json
-import pickle
 from types import SimpleNamespace
 
 import pytest
 from mlflow import MlflowClient
 from ray.exceptions import RayTaskError
+from rich.console import Console
+from study_folders import put_checkpoint
 from tiny_jobs import Recorder as Reports
 from tiny_jobs import run_job, tiny_job
 
 from xmrc.learning.loop import DivergedError
-from xmrc.search.checkpoints import TrialFiles
+from xmrc.search.causes import cause_of
+from xmrc.search.full_disk import PatientWriter
 from xmrc.search.ledger import Ledger
 from xmrc.search.observed import ObservedTables, read_table
-from xmrc.search.phases import CONFIRMATION, SEARCH
-from xmrc.search.recorder import Recorder, TrackingAddress, cause_of, replay
-from xmrc.search.space import SearchSpace
-from xmrc.settings import Domain
+from xmrc.search.phases import CONFIRMATION, SEARCH, TrialFiles
+from xmrc.search.progress import say
+from xmrc.search.proposals import FAILURE, STORAGE_FULL, TRIAL
+from xmrc.search.recorder import Recorder, replay
 from xmrc.tracking.tracker import Tracker
 
 ANSWER = 'in "Köln",\nam Rhein \ud800'  # with a lone surrogate, which UTF-8 does not have
 EN_DE = {"question_language": "en", "context_language": "de"}
-SPACE = SearchSpace(
-    {"data.ntl": Domain(int=[1, 6]), "training.dropout": Domain(choice=[None, 0.1])}
-)
+
+
+def named(trial):
+    """A trial as far as a recorder looks at it."""
+    return SimpleNamespace(config={TRIAL: trial})
 
 
 class Search:
-    """Calls a recorder as Ray Tune does, and lays checkpoints where it does."""
+    """Calls a recorder as Ray Tune does, and lays checkpoints where trainings do."""
 
-    def __init__(self, folder, run_id, keep=3):
-        self.folder, self.trials = folder, []
-        files = TrialFiles(folder, SEARCH, "gxlt_f1")
-        address = TrackingAddress(None, str(folder), "study", "study", run_id)
-        self.recorder = Recorder(files, SPACE.values_of, address, trials=5, at_once=2, keep=keep)
-
-    def restart(self):
-        """Killed, and restored from what Ray has pickled: its trials it may have forgotten."""
-        self.recorder = pickle.loads(pickle.dumps(self.recorder))
-        self.trials = []
+    def __init__(self, folder, tracker, keep=3):
+        self.folder, self.keep = folder, keep
+        console = Console()
+        self.run = SimpleNamespace(
+            tracker=tracker,
+            console=console,
+            fit=SimpleNamespace(at_once=2),
+            writer=PatientWriter(folder, 0, print),
+            say=lambda text: say(console, text),
+        )
+        self.begin()
 
     def begin(self):
-        self.recorder.setup()
-        self.recorder.on_step_begin(iteration=0, trials=self.trials)
+        """Also after a kill: whatever the recorder knew is read again."""
+        self.files = TrialFiles(self.folder, SEARCH, "gxlt_f1")
+        self.opened = self.files.open_ledger()
+        self.recorder = Recorder(self.run, self.files, self.opened, trials=5, keep=self.keep)
 
     def start(self, trial, ntl=1):
-        known = SimpleNamespace(trial_id=trial, config={"data.ntl": ntl, "training.dropout": None})
-        self.trials.append(known)
-        self.recorder.on_trial_start(0, self.trials, known)
+        if trial not in self.opened.trials:
+            values = {"data.ntl": ntl, "training.dropout": None}
+            self.opened.propose(trial, 1 + len(self.opened.trials), values, 0.0)
+        self.recorder.on_trial_start(0, [], named(trial))
 
     def report(self, trial, *scores, of=2):
         history = [
             {"evaluation": i, "epoch": float(i), "step": 10 * i, "gxlt_f1": s, "loss": 1 / i}
             for i, s in enumerate(scores, 1)
         ]
-        path = self.folder / "search" / trial / f"checkpoint_{len(scores):06}"
-        path.mkdir(parents=True, exist_ok=True)
-        (path / "history.json").write_text(json.dumps(history))
+        put_checkpoint(self.files.of(trial), history)
         observed = {"c_kl": [], "watched": []}
         for row in history:
             place = {name: row[name] for name in ("evaluation", "epoch", "step")}
@@ -75,17 +80,22 @@ class Search:
             ]
         facts = {"history": history, "observed": observed, "evaluations": of}
         result = {**history[-1], **facts, "best": max(scores)}
-        self.recorder.on_trial_result(0, self.trials, SimpleNamespace(trial_id=trial), result)
+        self.recorder.on_trial_result(0, [], named(trial), result)
 
     def complete(self, trial):
-        self.recorder.on_trial_complete(0, self.trials, SimpleNamespace(trial_id=trial))
+        self.recorder.on_trial_complete(0, [], named(trial))
 
-    def fail(self, trial, error):
-        failed = SimpleNamespace(trial_id=trial, get_pickled_error=lambda: error)
-        self.recorder.on_trial_error(0, self.trials, failed)
+    def refuse(self, trial, cause):
+        """It says itself that it cannot be trained, and ends."""
+        self.recorder.on_trial_result(0, [], named(trial), {FAILURE: cause, STORAGE_FULL: False})
+        self.complete(trial)
+
+    def lose(self, trial, error):
+        failed = SimpleNamespace(config={TRIAL: trial}, get_pickled_error=lambda: error)
+        self.recorder.on_trial_error(0, [], failed)
 
     def end(self):
-        self.recorder.on_experiment_end(self.trials)
+        self.recorder.on_experiment_end([])
 
     @property
     def ledger(self):
@@ -131,7 +141,7 @@ def search(database, tracker, tmp_path):
     folder = tmp_path / "run"
     folder.mkdir()
     (folder / "mlflow.db").symlink_to(database / "mlflow.db")
-    return Search(folder, tracker.run_id())
+    return Search(folder, tracker)
 
 
 def children(tracker):
@@ -148,7 +158,6 @@ def points(tracker, trial, metric="gxlt_f1"):
 
 
 def test_trials_are_written_to_ledger_mlflow_and_display(search, tracker, capsys):
-    search.begin()
     search.start("a", ntl=3)
     search.start("b", ntl=1)
     search.report("a", 40.0)
@@ -157,15 +166,15 @@ def test_trials_are_written_to_ledger_mlflow_and_display(search, tracker, capsys
     search.complete("a")
     search.complete("b")
     search.start("c")
-    search.fail("c", DivergedError("the loss must be finite, got nan after 4 steps"))
+    cause = "DivergedError: the loss must be finite, got nan after 4 steps"
+    search.refuse("c", cause)
     search.end()
 
     a, b, c = search.ledger.trials.values()
     assert (a.state, a.best, a.evaluations, len(a.history)) == ("finished", 55.5, 2, 2)
     assert a.values == {"data.ntl": 3, "training.dropout": None}
-    assert a.checkpoint == str(search.folder / "search" / "a" / "checkpoint_000002")
+    assert a.checkpoint == "search/a/checkpoint_000002"
     assert (b.state, b.best) == ("stopped", 30.0)
-    cause = "DivergedError: the loss must be finite, got nan after 4 steps"
     assert (c.state, c.cause, c.best, c.checkpoint) == ("failed", cause, None, None)
 
     runs = children(tracker)
@@ -186,8 +195,7 @@ def test_trials_are_written_to_ledger_mlflow_and_display(search, tracker, capsys
 
 def test_the_best_checkpoints_stay_and_the_others_go(database, tracker, tmp_path, capsys):
     (tmp_path / "mlflow.db").symlink_to(database / "mlflow.db")
-    search = Search(tmp_path, tracker.run_id(), keep=1)
-    search.begin()
+    search = Search(tmp_path, tracker, keep=1)
     search.start("running")
     search.report("running", 1.0)
     for trial, scores in {"a": (50.0, 40.0), "b": (45.0, 60.0), "c": (20.0,)}.items():
@@ -196,26 +204,25 @@ def test_the_best_checkpoints_stay_and_the_others_go(database, tracker, tmp_path
             search.report(trial, *scores[:count])
         search.complete(trial)
         best = search.ledger.ranking[0]
-        assert best.checkpoint.startswith(str(tmp_path / "search" / best.id))
+        assert best.checkpoint.startswith(f"search/{best.id}/")
         assert (tmp_path / "search" / best.id).exists()
     assert search.checkpoints() == [
-        "b/checkpoint_000001", "b/checkpoint_000002", "running/checkpoint_000001"
+        "b/checkpoint_000002", "running/checkpoint_000001"
     ]  # fmt: skip
+    assert not (tmp_path / "search/b/checkpoint_000002/state").exists()  # nobody goes on from it
+    assert (tmp_path / "search/running/checkpoint_000001/state").exists()
     ledger = search.ledger
-    assert ledger.ranking[0].checkpoint == str(tmp_path / "search" / "b" / "checkpoint_000002")
+    assert ledger.ranking[0].checkpoint == "search/b/checkpoint_000002"
     assert [ledger.trials[trial].checkpoint for trial in "ac"] == [None, None]
 
 
 def test_a_killed_search_goes_on_without_writing_anything_twice(search, tracker, capsys):
-    search.begin()
     search.start("a")
     search.report("a", 40.0)
     search.complete("a")
     search.start("b")
     search.report("b", 30.0)
-    search.restart()  # what "b" reports now, nobody hears
-    search.trials = [SimpleNamespace(trial_id=trial, config={}) for trial in "ab"]
-    search.begin()
+    search.begin()  # what "b" reported in between, nobody heard
     search.start("b")
     assert len(search.ledger.trials["b"].history) == 1
     search.report("b", 30.0, 35.0, 45.0, of=3)
@@ -235,28 +242,7 @@ def test_a_killed_search_goes_on_without_writing_anything_twice(search, tracker,
     }  # fmt: skip
 
 
-def test_a_trial_that_ray_forgot_in_the_kill_is_replaced(search, tracker, capsys):
-    search.begin()
-    for trial in "ab":
-        search.start(trial)
-        search.report(trial, 40.0)
-    search.complete("a")
-    search.restart()
-    assert set(search.c_kl()) == {1, 2}
-    search.begin()  # Ray knows neither: "a" has ended and is kept, "b" will be drawn anew
-    assert set(search.ledger.trials) == {"a"}
-    assert set(search.c_kl()) == {1}
-    search.start("c")
-    assert search.ledger.trials["c"].number == 2
-    search.recorder.on_step_begin(iteration=1, trials=[])  # looked for only once
-    assert set(search.ledger.trials) == {"a", "c"}
-    search.end()
-    lost = children(tracker)["b"].data.tags
-    assert (lost["xmrc.state"], lost["xmrc.cause"]) == ("failed", "lost when the search was killed")
-
-
 def test_a_trial_is_tried_again(search, tracker, capsys):
-    search.begin()
     search.start("a")
     search.report("a", 40.0)
     search.start("a")  # its process was lost, and Ray Tune has started another
@@ -269,12 +255,11 @@ def test_a_trial_is_tried_again(search, tracker, capsys):
 
 
 def test_what_mlflow_missed_is_written_afterwards(search, tracker, capsys):
-    search.begin()
     for trial in "ab":
         search.start(trial)
         search.report(trial, 40.0)
     search.complete("a")
-    search.fail("b", ValueError("broken"))
+    search.lose("b", ValueError("broken"))
     search.end()
     other = Tracker.open(None, str(search.folder), "study")
     other.start_study("again", {}, {})
@@ -290,16 +275,14 @@ def test_what_mlflow_missed_is_written_afterwards(search, tracker, capsys):
 
 
 def test_a_silent_mlflow_is_named_once_while_the_search_goes_on(search, capsys, monkeypatch):
-    search.begin()
     search.start("a")
-    database = search.folder / "mlflow.db"
     with monkeypatch.context() as outage:
         for call in ("log_batch", "get_experiment"):
             outage.setattr(MlflowClient, call, unreachable)
         search.report("a", 40.0)
         search.report("a", 40.0, 50.0)
     printed = capsys.readouterr().out
-    told = f"MLflow at sqlite:///{database}: 1 writes wait: no route to host"
+    told = f"MLflow at {search.run.tracker.uri}: 1 writes wait: no route to host"
     assert printed.splitlines() == [told]
     search.end()
     assert search.ledger.trials["a"].best == 50.0
@@ -322,13 +305,10 @@ def test_causes_are_one_line_of_what_went_wrong_in_the_worker():
 
 
 def test_watched_answers_are_a_table_of_their_own(search, tracker, capsys):
-    search.begin()
     search.start("a")
     search.report("a", 40.0, 50.0)
     search.start("b")
     search.report("b", 30.0)
-    search.restart()
-    search.trials = [SimpleNamespace(trial_id=trial, config={}) for trial in "ab"]
     search.begin()
     search.report("b", 30.0, 60.0)
     with open(search.folder / "watched.csv", encoding="utf-8", newline="") as file:
@@ -371,7 +351,7 @@ def test_a_confirmation_has_tables_of_its_own_and_without_reports_there_are_none
     ]
     found = sorted(path.name for path in tmp_path.iterdir())
     assert found == ["confirmation-c_kl.csv", "confirmation-observed"]
-    tables.forget(1)
+    tables.put(1, {})
     assert [path.name for path in tmp_path.iterdir()] == ["confirmation-observed"]
 
 
@@ -382,13 +362,10 @@ def test_what_a_training_reports_comes_to_the_tables(search, tracker, capsys, tm
     reports = run_job(job, Reports(tmp_path / "job")).reports
     search.begin()
     search.start("a")
-    trial = SimpleNamespace(trial_id="a")
-    search.recorder.on_trial_result(0, search.trials, trial, reports[0])
-    search.restart()
-    search.trials = [SimpleNamespace(trial_id="a", config={})]
+    search.recorder.on_trial_result(0, [], named("a"), reports[0])
     search.begin()
     for report in reports[2:]:
-        search.recorder.on_trial_result(0, search.trials, trial, report)
+        search.recorder.on_trial_result(0, [], named("a"), report)
     for name, key in (("pairs.csv", "pairs"), ("c_kl.csv", "c_kl"), ("watched.csv", "watched")):
         with open(search.folder / name, encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))

@@ -3,10 +3,8 @@
 from contextlib import nullcontext, suppress
 from pathlib import Path
 
-import pytest
 from rich.console import Console
 
-from xmrc.errors import ResourceError
 from xmrc.search.corpora import study_corpora
 from xmrc.search.folder import StudyFolder, new_folder
 from xmrc.search.lock import locked
@@ -29,21 +27,6 @@ def study_in(folder: Path, *overrides: str) -> Study:
     path = folder / "few.yaml"
     path.write_text(YAML)
     return load_study(path, [f"storage={folder / 'runs'}", *overrides])
-
-
-def test_a_study_of_workers_is_not_resumed_where_fewer_trials_fit(
-    cluster: None, tmp_path: Path
-) -> None:
-    study = study_in(tmp_path, "resources.workers=2")
-    with new_folder(tmp_path / "runs", study) as begun:
-        begun.remember(at_once=2)
-    before = sorted((tmp_path / "runs").rglob("*"))
-    with (
-        pytest.raises(ResourceError, match=r"^--resume: as many .* began, 2 at once, got 2 work"),
-        open_run(study, study_corpora(study), begun, SILENT),
-    ):
-        pass
-    assert sorted((tmp_path / "runs").rglob("*")) == before
 
 
 def failed_run(study: Study, begun: StudyFolder | None, error: BaseException) -> Run:

@@ -1,7 +1,6 @@
 """Trials on a real, small cluster: in their own process, on one worker, on two."""
 
 import io
-import json
 import time
 from pathlib import Path
 
@@ -10,8 +9,9 @@ import ray
 from ray_here import CPUS
 from rich.console import Console
 
+from xmrc.files import read_document
+from xmrc.learning.checkpoints import MODEL, Checkpoints
 from xmrc.learning.history import HISTORY
-from xmrc.learning.job import MODEL
 from xmrc.learning.worker import WorkerResources, train_on_workers
 from xmrc.search.corpora import study_corpora
 from xmrc.search.observed import read_table
@@ -99,10 +99,13 @@ def test_trials_run_in_their_own_processes(alone):
 
 def test_a_checkpoint_is_that_of_the_best_evaluation(alone):
     record = alone.ledger.ranking[0]
-    history = json.loads((Path(record.checkpoint) / HISTORY).read_text())
+    checkpoint = alone.folder.path / record.checkpoint
+    history = read_document(checkpoint / HISTORY)
     assert history[-1]["gxlt_f1"] == record.best
     assert history == record.history[: len(history)]
-    assert (Path(record.checkpoint) / MODEL / "model.safetensors").exists()
+    assert (checkpoint / MODEL / "model.safetensors").exists()
+    assert [path.name for path in checkpoint.parent.glob("check*")] == [checkpoint.name]
+    assert not (checkpoint / "state").exists(), "nobody goes on from it"
 
 
 def check_observed(search):
@@ -136,6 +139,7 @@ def test_a_trial_that_diverges_fails_alone(alone):
     broken = alone.by_rate[1e30]
     assert broken.state == "failed"
     assert broken.cause.startswith("DivergedError: the loss must be finite, got nan after ")
+    assert broken.reported == [], "it was not tried again"
     assert [one.state for one in alone.ledger.ranking] == ["finished", "finished"]
     run = alone.mlflow(1e30)
     assert (run.info.status, run.data.tags["xmrc.state"]) == ("FAILED", "failed")
@@ -145,16 +149,11 @@ def test_a_trial_that_diverges_fails_alone(alone):
 
 def test_a_group_of_one_worker_gives_the_very_same(alone, storage):
     job = alone.job.with_values({RATE: 2e-3})
-    train_on_workers(
-        job,
-        WorkerResources(1, 1.0, 0.0),
-        name="group",
-        storage=str(storage / "groups"),
-        max_failures=0,
-        callbacks=[],
-    )
-    histories = [json.loads(path.read_text()) for path in storage.glob(f"groups/group/*/{HISTORY}")]
-    assert max(histories, key=len) == alone.by_rate[2e-3].history
+    checkpoints = Checkpoints(storage / "group", job.metric)
+    train_on_workers(job, WorkerResources(1, 1.0, 0.0), checkpoints, name="group")
+    newest = checkpoints.newest()
+    assert newest is not None
+    assert read_document(newest / HISTORY) == alone.by_rate[2e-3].history
 
 
 @pytest.mark.studies
@@ -180,7 +179,7 @@ def test_stopped_trials_free_their_workers_for_the_next(in_pairs):
     assert "behind the others" in second.cause
     states = {in_pairs.mlflow(rate).info.status for rate in (2e-3, 1e-9)}
     assert states == {"FINISHED", "KILLED"}
-    history = json.loads((Path(first.checkpoint) / HISTORY).read_text())
+    history = read_document(in_pairs.folder.path / first.checkpoint / HISTORY)
     assert history[-1]["gxlt_f1"] == first.best
 
 

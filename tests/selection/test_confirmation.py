@@ -12,12 +12,7 @@ from xmrc.errors import SettingsError
 from xmrc.search.ledger import FAILED, FINISHED, STOPPED, Ledger, TrialRecord
 from xmrc.search.mining import largest_ntl
 from xmrc.selection.champion import choose_winner, description
-from xmrc.selection.confirmation import (
-    POINT,
-    SeedGrid,
-    fresh_seeds,
-    keep_median,
-)
+from xmrc.selection.confirmation import fresh_seeds, keep_median
 from xmrc.selection.contender_tables import (
     contender_rows,
     contenders_table,
@@ -68,17 +63,6 @@ def test_seeds_are_fresh_and_follow_from_the_seed_of_the_search(load: Load) -> N
     taken = [trial(1, 60.0, **{"training_seed": seeds[0]}), trial(2, 59.0)]
     assert seeds[0] not in fresh_seeds(load(), taken, 5)
     assert seeds[1] not in fresh_seeds(load(f"settings.training.seed={seeds[1]}"), best, 5)
-
-
-def test_every_training_has_the_values_of_its_trial_and_its_own_seed() -> None:
-    points = SeedGrid({7: {"data.ntl": 2, SEED: 3}, 2: {"data.ntl": 1}}, [11, 12])
-    values = [points.values_of({POINT: point}) for point in points.listed()]
-    assert values == [
-        {"data.ntl": 2, SEED: 11},
-        {"data.ntl": 2, SEED: 12},
-        {"data.ntl": 1, SEED: 11},
-        {"data.ntl": 1, SEED: 12},
-    ]
 
 
 def seed(number: int, best: float | None, ntl: int, state: str = FINISHED) -> TrialRecord:
@@ -170,7 +154,8 @@ def test_the_registry_says_how_a_version_was_chosen(load: Load) -> None:
 def test_only_the_median_keeps_its_checkpoint(load: Load, tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "confirm.json", "gxlt_f1")
     for number in (1, 2, 3):
-        id = ledger.start(f"t{number}", {"data.ntl": 3, SEED: number}, 0.0).id
+        id = f"t{number}"
+        ledger.propose(id, number, {"data.ntl": 3, SEED: number}, 0.0)
         folder = tmp_path / "confirm" / id / "checkpoint_000000"
         folder.mkdir(parents=True)
         ledger.evaluated(id, [{"gxlt_f1": 50.0 + number}], 1, 1.0)

@@ -3,12 +3,12 @@
 A report that goes unheard is made up for by the next, as each has everything before it.
 """
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from xmrc.files import read_document, write_document
 from xmrc.learning.loop import Evaluation
 from xmrc.learning.validation import Observations
 from xmrc.scoring.predictions import PAIR
@@ -32,13 +32,13 @@ class History:
 
     @classmethod
     def read(cls, folder: Path) -> "History":
-        """What `write` wrote."""
-        return cls(*(json.loads((folder / name).read_text()) for name in (HISTORY, OBSERVED)))
+        """What `write` wrote. Errors: DataError if it is damaged, FileNotFoundError."""
+        return cls(*(read_document(folder / name) for name in (HISTORY, OBSERVED)))
 
     def write(self, folder: Path) -> None:
         """Into a checkpoint."""
         for name, content in ((HISTORY, self.rows), (OBSERVED, self.observed)):
-            (folder / name).write_text(json.dumps(content))
+            write_document(folder / name, content)
 
     def add(self, evaluation: Evaluation, observations: Observations) -> None:
         """The next evaluation, and what was observed beside its numbers."""

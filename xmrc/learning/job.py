@@ -1,13 +1,9 @@
 """One training, from a description to its last report. In: a `TrainingJob` and a
 `_TrainingContext`. Out: metrics and checkpoints, through the context.
 
-A checkpoint is a folder: `model/` opens with `AutoModelForQuestionAnswering` and `AutoTokenizer`,
-`state.pt`, `history.json` and `observed.json` are what resuming needs, `seal.json` says whether it
-is whole.
+What it writes on the way is in `checkpoints`.
 """
 
-import contextlib
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -23,13 +19,14 @@ from xmrc.data.features import Windows, WindowSize
 from xmrc.data.leakage import Footprint
 from xmrc.data.store import load_examples
 from xmrc.data.training_data import TrainingData
-from xmrc.files import is_intact, seal
+from xmrc.files import seal
 from xmrc.learning.candidates import (
     CandidateSource,
     CandidateStore,
     CandidateWindows,
     window_codes,
 )
+from xmrc.learning.checkpoints import MODEL, STATE, Checkpoints
 from xmrc.learning.history import History
 from xmrc.learning.loop import Evaluation, Training
 from xmrc.learning.model import (
@@ -45,7 +42,7 @@ from xmrc.learning.terms.objective import Objective
 from xmrc.learning.validation import Validation
 from xmrc.settings import RunSettings, with_values
 
-MODEL, STATE = "model", "state.pt"
+_TENSORS = "state.pt"
 
 
 @dataclass(frozen=True)
@@ -86,22 +83,24 @@ class _TrainingContext(Protocol):
     def wrap(self, model: nn.Module) -> nn.Module:
         """Prepare the model for this number of workers."""
 
-    def latest_checkpoint(self) -> contextlib.AbstractContextManager[Path | None]:
-        """The folder that was reported last, if this is not the first attempt."""
+    @property
+    def checkpoints(self) -> Checkpoints:
+        """Where this training keeps its checkpoints, and finds them if it is not the first try."""
 
-    def report(self, metrics: dict[str, Any], checkpoint: Path | None) -> None:
-        """Hand on the metrics of one evaluation; rank 0 adds a folder to keep."""
+    def report(self, metrics: dict[str, Any]) -> None:
+        """Hand on the metrics of one evaluation, whose checkpoint is whole by then."""
 
 
 def open_training(job: TrainingJob, context: _TrainingContext) -> Callable[[], None]:
-    """Build a training, put it where its last report left it, and give what runs it to its end.
+    """Build a training, put it where its last checkpoint left it, and give what runs it to its end.
 
-    What it reports on the way goes to the context.
+    What it reports on the way goes to the context. Nobody else may write its checkpoints.
     """
     torch.set_num_threads(job.threads)
-    data, settings = job.data, job.settings.training
+    data, settings, newest = job.data, job.settings.training, context.checkpoints.newest()
     tokenizer = load_tokenizer(job.start)
-    model = load_model(job.start, seed=settings.seed, dropout=settings.dropout)
+    reader = job.start if newest is None else str(newest / MODEL)
+    model = load_model(reader, seed=settings.seed, dropout=settings.dropout)
     check_positions(model.config, job.start, data.size.max_length)
     on_device(model, context.worker.device)
     sampled = data.windows(tokenizer)
@@ -116,10 +115,10 @@ def open_training(job: TrainingJob, context: _TrainingContext) -> Callable[[], N
         worker=context.worker,
     )
     footprint = Footprint.read(Path(job.start)) | Footprint.of(sampled.examples)
-    history = _restore(training, context)
+    history = History() if newest is None else _restore(training, newest)
     evaluations = len(training.evaluation_steps)
     if training.step == training.steps:  # finished, but nobody was left to hear it
-        return partial(context.report, history.report(evaluations, job.metric), None)
+        return partial(context.report, history.report(evaluations, job.metric))
     validation = _validation_of(job, tokenizer, context.worker)
     of_z = windows.metrics if isinstance(windows, CandidateWindows) else {}
 
@@ -128,15 +127,12 @@ def open_training(job: TrainingJob, context: _TrainingContext) -> Callable[[], N
 
     def report(evaluation: Evaluation) -> None:
         history.add(evaluation, validation.observations(model))
-        metrics = history.report(evaluations, job.metric)
-        if context.worker.rank > 0:
-            context.report(metrics, None)
-            return
-        with tempfile.TemporaryDirectory() as folder:
-            _write_checkpoint(Path(folder), model, tokenizer, evaluation, history, data.size)
-            footprint.write(Path(folder) / MODEL)
-            seal(Path(folder))
-            context.report(metrics, Path(folder))
+        if context.worker.rank == 0:
+            with context.checkpoints.adding(evaluation.number) as folder:
+                _write_reader(folder / MODEL, model, tokenizer, data.size, footprint)
+                _write_state(folder / STATE, evaluation)
+                history.write(folder)
+        context.report(history.report(evaluations, job.metric))
 
     return partial(training.fit, validate, report)
 
@@ -169,26 +165,27 @@ def _validation_of(
     )
 
 
-def _restore(training: Training, context: _TrainingContext) -> History:
-    with context.latest_checkpoint() as folder:
-        if folder is None or not is_intact(folder):  # say, copied in part over another one
-            return History()
-        # on the CPU: what is restored is copied to where it belongs
-        state = torch.load(folder / STATE, map_location="cpu", weights_only=True)
-        history = History.read(folder)
-        training.restore(state)
-        return history
+def _restore(training: Training, checkpoint: Path) -> History:
+    # on the CPU: what is restored is copied to where it belongs
+    state = torch.load(checkpoint / STATE / _TENSORS, map_location="cpu", weights_only=True)
+    training.restore(state)
+    return History.read(checkpoint)
 
 
-def _write_checkpoint(
+def _write_reader(
     folder: Path,
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
-    evaluation: Evaluation,
-    history: History,
     size: WindowSize,
+    footprint: Footprint,
 ) -> None:
-    save_checkpoint(model, tokenizer, folder / MODEL)
-    write_card(folder / MODEL, size)
-    torch.save(evaluation.state, folder / STATE)
-    history.write(folder)
+    save_checkpoint(model, tokenizer, folder)
+    write_card(folder, size)
+    footprint.write(folder)
+    seal(folder)
+
+
+def _write_state(folder: Path, evaluation: Evaluation) -> None:
+    folder.mkdir()
+    torch.save(evaluation.state, folder / _TENSORS)
+    seal(folder)

@@ -7,6 +7,7 @@ here.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,7 +20,8 @@ from xmrc.data.examples import LanguagePair
 from xmrc.data.features import Batch
 from xmrc.errors import XmrcError
 from xmrc.learning.distributed import sum_over_workers
-from xmrc.learning.step import GradientStep, Worker, Wrap
+from xmrc.learning.memory import halved, run_in_memory
+from xmrc.learning.step import GradientStep, Worker, Wrap, random_state, set_random_state
 from xmrc.learning.terms.objective import Objective
 from xmrc.settings import TrainingSettings
 
@@ -32,7 +34,8 @@ class DivergedError(XmrcError):
 class Evaluation:
     """The reader as it stands after `step` optimiser steps.
 
-    `state` is what resuming needs: the live tensors, to be written before training goes on.
+    `state` is what going on needs beside the reader: the live tensors, to be written before
+    training goes on.
     """
 
     number: int  # 1 for the first evaluation of the run
@@ -79,7 +82,7 @@ class Training:
         worker: Worker,
     ) -> None:
         self.model, self.windows, self.objective = model, windows, objective
-        self.settings, self.worker = settings, worker
+        self.settings, self.worker, self.max_tokens = settings, worker, settings.max_tokens
         self.gradient = GradientStep(model, wrap, objective, worker, settings.precision)
         self.steps_per_epoch = math.ceil(len(windows) / settings.batch_size)
         self.steps = self.steps_per_epoch * settings.epochs
@@ -105,30 +108,47 @@ class Training:
         sums: dict[str, Tensor] = {}
         since = self.step
         while self.step < self.steps:
-            batches, window_count, divided = self.begin_step()
-            shares = self.gradient.run(batches, window_count, divided=divided)
-            self.end_step()
+            shares = self.gradient_step()
             for name, value in shares.items():
                 sums[name] = sums.get(name, 0) + value
             if self.step in self.evaluation_steps:
-                learned = {**self._means(sums, self.step - since), **self.objective.metrics()}
+                learned = {**self._means(sums, self.step - since), **self._learned()}
                 report(self._evaluation({**learned, **validate(self.model)}))
                 sums, since = {}, self.step
                 self._seed_noise()
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Stand again where `Evaluation.state` was taken."""
-        self.model.load_state_dict(state["model"])
+        """Stand again where `Evaluation.state` was taken; the reader has its weights of then."""
         self.optimiser.load_state_dict(state["optimiser"])
         self.schedule.load_state_dict(state["schedule"])
         self.objective.restore(self.model, state["objective"])
-        self.step = state["step"]
+        self.step, self.max_tokens = state["step"], state["max_tokens"]
+
+    def gradient_step(self) -> dict[str, Tensor]:
+        """One step; this worker's shares of all parts of its loss.
+
+        Where memory runs out, the same step again in micro-batches of half the tokens. Errors:
+        MemoryExceededError if one window does not fit, or if there are other workers: they wait
+        in the middle of the step, which all have to begin anew.
+        """
+        if self.step % self.steps_per_epoch == 0:
+            self.objective.start_epoch(self.model)
+        noise = random_state(self.worker.device)
+        while True:
+            batches, window_count, divided = self.begin_step()
+            shares = run_in_memory(
+                partial(self.gradient.run, batches, window_count, divided=divided)
+            )
+            if shares is not None:
+                self.end_step()
+                return shares
+            self.max_tokens = halved(batches, self.worker)
+            self.objective.repeat_step()
+            set_random_state(noise, self.worker.device)
 
     def begin_step(self) -> tuple[list[Batch], int, bool]:
         """This worker's micro-batches, the windows of all, whether any worker has several."""
         epoch, position = divmod(self.step, self.steps_per_epoch)
-        if position == 0:
-            self.objective.start_epoch(self.model)
         rows = self._batches_of(epoch)[position]
         pieces = [self._pieces(rows, rank) for rank in range(self.worker.world_size)]
         mine = pieces[self.worker.rank]
@@ -158,9 +178,16 @@ class Training:
     def _pieces(self, rows: np.ndarray, rank: int) -> list[np.ndarray]:
         """The micro-batches of one worker, as rows."""
         share = shard(rows, rank, self.worker.world_size)
-        if self.settings.max_tokens is None:
+        if self.max_tokens is None:
             return [share]
-        return micro_batches(share, self.windows.lengths, self.settings.max_tokens)
+        return micro_batches(share, self.windows.lengths, self.max_tokens)
+
+    def _learned(self) -> dict[str, float]:
+        """What the terms have learned; and the micro-batch's tokens, where memory ran out."""
+        found = self.objective.metrics()
+        if self.max_tokens not in (None, self.settings.max_tokens):
+            found["max_tokens"] = float(self.max_tokens)
+        return found
 
     def _means(self, sums: dict[str, Tensor], steps: int) -> dict[str, float]:
         means = {name: float(sum_over_workers(sums[name])) / steps for name in sorted(sums)}
@@ -178,11 +205,11 @@ class Training:
             metrics=metrics,
             coefficient_by_pair=self.objective.metrics_by_pair(),
             state={
-                "model": self.model.state_dict(),
                 "optimiser": self.optimiser.state_dict(),
                 "schedule": self.schedule.state_dict(),
                 "objective": self.objective.state(),
                 "step": self.step,
+                "max_tokens": self.max_tokens,
             },
         )
 

@@ -22,6 +22,15 @@ class PairMeans:
     def __init__(self, pairs: Sequence[LanguagePair]) -> None:
         self._pairs = tuple(pairs)
         self._sums_2P: Tensor | None = None  # of the values, and how many they are
+        self._before_2P: Tensor | None = None  # the same, before the step that is under way
+
+    def begin_step(self) -> None:
+        """What is added from here on is of one step."""
+        self._before_2P = self._sums_2P
+
+    def repeat_step(self) -> None:
+        """Forget what was added since the step began."""
+        self._sums_2P = self._before_2P
 
     def add(self, value_B: Tensor, batch: Batch) -> None:
         """Add this worker's value of each window; filler rows count for nothing."""

@@ -4,26 +4,25 @@ The only room of Ray Train. A worker is a process with its own device; DDP joins
 """
 
 import contextlib
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import ray.train
 import ray.train.torch
-from ray.train import Checkpoint
-from ray.train.v2.api.config import (
-    CheckpointConfig,
-    FailureConfig,
-    LoggingConfig,
-    RunConfig,
-    ScalingConfig,
-)
+from ray.train import UserCallback
+from ray.train.v2.api.config import FailureConfig, LoggingConfig, RunConfig, ScalingConfig
+from ray.train.v2.api.exceptions import TrainingFailedError, WorkerGroupError
 from ray.train.v2.torch.torch_trainer import TorchTrainer
 from torch import nn
 
+from xmrc.errors import XmrcError
+from xmrc.learning.checkpoints import Checkpoints
+from xmrc.learning.distributed import gather_from_workers
 from xmrc.learning.job import TrainingJob, open_training
 from xmrc.learning.meeting import meeting_place
+from xmrc.learning.memory import MemoryExceededError
 from xmrc.learning.step import Worker
 
 
@@ -48,8 +47,11 @@ class WorkerResources:
         return max(1, int(self.cpus))
 
 
+@dataclass(frozen=True)
 class _RayTrainContext:
-    """A worker's view of Ray Train."""
+    """A worker's view of Ray Train, which is told of no checkpoint: they lie where all see them."""
+
+    checkpoints: Checkpoints
 
     @property
     def worker(self) -> Worker:
@@ -62,57 +64,78 @@ class _RayTrainContext:
         """DDP around the model, where there is more than one worker."""
         return ray.train.torch.prepare_model(model)
 
-    @contextlib.contextmanager
-    def latest_checkpoint(self) -> Iterator[Path | None]:
-        """What this run reported last, also after a worker was lost or the search was resumed."""
-        checkpoint = ray.train.get_checkpoint()
-        if checkpoint is None:
-            yield None
-            return
-        with checkpoint.as_directory() as folder:
-            yield Path(folder)
+    def report(self, metrics: dict[str, Any]) -> None:
+        """Every worker reports; rank 0's metrics are the ones that count."""
+        ray.train.report(metrics)
 
-    def report(self, metrics: dict[str, Any], checkpoint: Path | None) -> None:
-        """Every worker reports; rank 0's metrics and folder are the ones that count."""
-        kept = None if checkpoint is None else Checkpoint.from_directory(str(checkpoint))
-        ray.train.report(metrics, checkpoint=kept)
+
+class WorkersLostError(Exception):
+    """The group is gone, and no worker said why."""
 
 
 def train_on_workers(
     job: TrainingJob,
     resources: WorkerResources,
+    checkpoints: Checkpoints,
     *,
     name: str,
-    storage: str,
-    max_failures: int,
-    callbacks: list[Any],
+    callbacks: Sequence[UserCallback] = (),
 ) -> None:
-    """Run a job on a group of workers; a run of the same `name` and `storage` goes on where it was.
+    """Run a job on a group of workers; it goes on from its newest checkpoint.
 
-    A lost worker restarts the group from the latest checkpoint, `max_failures` times.
+    Where a worker runs out of memory the group begins again with smaller micro-batches. Errors:
+    what a worker raised, or what Ray says of one that was lost; else WorkersLostError.
     """
-    TorchTrainer(
-        _work,
-        train_loop_config={"job": job},
-        scaling_config=ScalingConfig(
-            num_workers=resources.workers,
-            use_gpu=resources.gpus > 0,
-            resources_per_worker=resources.request,
-        ),
-        torch_config=meeting_place(),
-        run_config=RunConfig(
-            name=name,
-            storage_path=storage,
-            callbacks=callbacks,
-            checkpoint_config=CheckpointConfig(
-                num_to_keep=1, checkpoint_score_attribute=job.metric
+    while True:
+        try:
+            _train_group(job, resources, checkpoints, name, callbacks)
+            return
+        except TrainingFailedError as error:
+            cause = _cause_in(error)
+            if not isinstance(cause, MemoryExceededError) or cause.max_tokens is None:
+                raise cause from error
+        job = job.with_values({"training.max_tokens": cause.max_tokens})
+
+
+def _train_group(
+    job: TrainingJob,
+    resources: WorkerResources,
+    checkpoints: Checkpoints,
+    name: str,
+    callbacks: Sequence[UserCallback],
+) -> None:
+    with tempfile.TemporaryDirectory() as of_ray:  # which keeps notes there that nobody reads
+        TorchTrainer(
+            _work,
+            train_loop_config={"job": job, "checkpoints": checkpoints},
+            scaling_config=ScalingConfig(
+                num_workers=resources.workers,
+                use_gpu=resources.gpus > 0,
+                resources_per_worker=resources.request,
             ),
-            failure_config=FailureConfig(max_failures=max_failures),
-            logging_config=LoggingConfig(log_level="ERROR"),
-        ),
-    ).fit()
+            torch_config=meeting_place(),
+            run_config=RunConfig(
+                name=name,
+                storage_path=of_ray,
+                callbacks=list(callbacks),
+                failure_config=FailureConfig(max_failures=0),  # Ray Tune tries again
+                logging_config=LoggingConfig(log_level="ERROR"),
+            ),
+        ).fit()
 
 
-def _work(config: dict[str, TrainingJob]) -> None:
-    train = open_training(config["job"], _RayTrainContext())
-    train()
+def _work(config: dict[str, Any]) -> None:
+    context = _RayTrainContext(config["checkpoints"])
+    first = context.worker.rank == 0
+    with context.checkpoints.held() if first else contextlib.nullcontext():
+        gather_from_workers("ready")  # before anybody looks where to go on
+        train = open_training(config["job"], context)
+        train()
+
+
+def _cause_in(error: TrainingFailedError) -> Exception:
+    """What ended the group: an error of ours before the connections that broke in its wake."""
+    raised = error.worker_failures.values() if isinstance(error, WorkerGroupError) else ()
+    failures = [getattr(one, "_base_exc", one) for one in raised]
+    ours = [one for one in failures if isinstance(one, XmrcError)]
+    return next(iter([*ours, *failures]), WorkersLostError(str(error)))

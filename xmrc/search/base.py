@@ -10,20 +10,19 @@ from typing import Any
 
 from ray import tune
 from ray.tune.experiment import Trial
-from rich.console import Console
 
 from xmrc.data.cache import Cache
 from xmrc.errors import XmrcError
-from xmrc.learning.job import MODEL, TrainingJob
-from xmrc.search.phases import Phase
+from xmrc.files import SEAL
+from xmrc.learning.job import TrainingJob
+from xmrc.search.causes import cause_of
+from xmrc.search.ledger import FAILED, FINISHED, RUNNING, Ledger
+from xmrc.search.phases import BASE_TRAINING, TrialFiles
 from xmrc.search.prepare import base_job, base_key, given_base
-from xmrc.search.progress import clock, say
-from xmrc.search.recorder import cause_of
+from xmrc.search.progress import clock
+from xmrc.search.proposals import FAILURE, TRIAL, GivenPoints, Proposals
 from xmrc.search.run import Run
-from xmrc.search.tuner import build_tuner
-
-_BASE = Phase("base")
-_MAX_FAILURES = 1  # restarts of the base's training after a lost worker
+from xmrc.search.tuner import tune_trials
 
 
 class _BaseFailedError(XmrcError):
@@ -60,8 +59,11 @@ def find_base(run: Run) -> str:
         trained = True
         run.say(f"base: training on {base.corpus} ({base.epochs} epochs)")
         shutil.copytree(_train_base(run, job), target, dirs_exist_ok=True)
+        (target / SEAL).unlink()  # the cache seals it anew, with its own
 
     found = cache.build("base", key, train)
+    files = run.files(BASE_TRAINING)
+    files.of(files.name(1)).discard()
     spent = clock(time.time() - began)
     run.say(f"base: trained in {spent}" if trained else f"base: found in {found}")
     return str(found)
@@ -69,44 +71,67 @@ def find_base(run: Run) -> str:
 
 def _train_base(run: Run, job: TrainingJob) -> Path:
     """Train, or go on with it, reporting once an epoch; the folder of the reader."""
-    files = run.files(_BASE)
-    lines, job_of = _EpochLines(), lambda _: job
-    tuner = build_tuner(run, files, job_of, callbacks=[lines], max_failures=_MAX_FAILURES)
-    result = tuner.fit()[0]
-    if result.error is not None:
-        raise _BaseFailedError(f"base: the training failed: {cause_of(result.error)}")
-    reported = result.metrics or {}
-    if "history" not in reported or len(reported["history"]) < reported["evaluations"]:
-        raise KeyboardInterrupt("base: half trained; --resume goes on")
-    checkpoint = files.best(reported["trial_id"])
-    assert checkpoint is not None, "Ray keeps the best checkpoint"
-    return checkpoint / MODEL
+    files = run.files(BASE_TRAINING)
+    ledger, name = files.open_ledger(), files.name(1)
+    known = ledger.trials.get(name)
+    if known is not None and known.state != RUNNING:
+        if known.state == FINISHED and files.of(name).best() is not None:
+            return run.reader(known)
+        ledger = Ledger(ledger.path, ledger.metric)  # it is tried again
+    proposals = Proposals(files, ledger, GivenPoints([{}]), trials=1, room=run.room)
+    tune_trials(run, job, files, proposals, [_BaseRecorder(run, files, ledger)])
+    record = ledger.trials[name]
+    if record.state == FAILED:
+        raise _BaseFailedError(f"base: the training failed: {record.cause}")
+    if record.state != FINISHED:
+        raise KeyboardInterrupt("base: half trained")
+    return run.reader(record)
 
 
-class _EpochLines(tune.Callback):
-    """Says how far the training is, whenever it reports but at its end.
+class _BaseRecorder(tune.Callback):
+    """Keeps the ledger of the base, and says how far it is whenever it reports but at its end."""
 
-    It is pickled with the search, so its console is opened in `setup` and never travels.
-    """
-
-    def __init__(self) -> None:
-        self._heard: float
-        self._console: Console
+    def __init__(self, run: Run, files: TrialFiles, ledger: Ledger) -> None:
+        self._run, self._files, self._ledger = run, files, ledger
+        self._failure, self._heard = "", time.time()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {}
+        return {}  # Ray pickles it for a restore that nobody asks for
 
-    def setup(self, *args: Any, **kwargs: Any) -> None:
+    def on_trial_start(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+    ) -> None:
         """The training begins, or goes on."""
-        self._console, self._heard = Console(), time.time()
+        self._ledger.start(trial.config[TRIAL], time.time())
+        self._heard = time.time()
 
     def on_trial_result(
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
     ) -> None:
         """`base: epoch 1 of 3, loss 2.31, about 12:30 left`."""
+        if FAILURE in result:
+            self._failure = result[FAILURE]
+            return  # a storage that is full ends a study that has no more than this yet
         now, done, every = time.time(), len(result["history"]), result["evaluations"]
+        self._ledger.evaluated(trial.config[TRIAL], result["history"], every, now)
         left = (every - done) * (now - self._heard)
         self._heard = now
         if left:
             epochs = f"epoch {done} of {every}, loss {result['loss']:.2f}"
-            say(self._console, f"base: {epochs}, about {clock(left)} left")
+            self._run.say(f"base: {epochs}, about {clock(left)} left")
+
+    def on_trial_complete(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+    ) -> None:
+        """It has gone to its end, or cannot be trained."""
+        self._end(trial, self._failure)
+
+    def on_trial_error(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+    ) -> None:
+        """It was lost for good."""
+        self._end(trial, cause_of(trial.get_pickled_error()))
+
+    def _end(self, trial: Trial, cause: str) -> None:
+        name = trial.config[TRIAL]
+        self._ledger.end(name, cause, self._files.of(name).settle(), time.time())

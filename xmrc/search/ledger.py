@@ -4,8 +4,9 @@ The ledger is what the table, MLflow and the choice of the best trial are made f
 after every event, so a search that is killed loses nothing that a trial has reported.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,9 @@ class TrialRecord:
     seconds: float = 0.0
     evaluations: int = 0  # of a whole run
     history: list[dict[str, float]] = field(default_factory=list)
+    reported: list[float] = field(default_factory=list)  # when each was heard of, since the epoch
     best: float | None = None
-    checkpoint: str | None = None  # of the best evaluation; a folder, once the trial has ended
+    checkpoint: str | None = None  # of the best evaluation, once it has ended; below the ledger's
 
     @property
     def progress(self) -> float:
@@ -48,8 +50,9 @@ class Ledger:
     """The trials of one study, kept in `path`."""
 
     path: Path
-    metric: str
+    metric: str  # what the best is best at; empty: nothing is compared
     trials: dict[str, TrialRecord] = field(default_factory=dict)
+    write: Callable[[Callable[[], None]], None] = lambda act: act()  # how a file is written
 
     @classmethod
     def open(cls, path: Path, metric: str) -> "Ledger":
@@ -57,16 +60,15 @@ class Ledger:
         records = read_document(path) if path.exists() else []
         return cls(path, metric, {record["id"]: TrialRecord(**record) for record in records})
 
-    def start(self, trial_id: str, values: Mapping[str, Any], now: float) -> TrialRecord:
-        """A trial begins, or begins again after a failure or a resume."""
-        record = self.trials.get(trial_id)
-        if record is None:
-            number = 1 + max((one.number for one in self.trials.values()), default=0)
-            record = TrialRecord(trial_id, number, dict(values), now)
-            self.trials[trial_id] = record
-        else:  # begins again: the time in between does not count
-            record.started = now - record.seconds
-        record.state, record.cause = RUNNING, ""
+    def propose(self, trial_id: str, number: int, values: Mapping[str, Any], now: float) -> None:
+        """A trial is to begin; from here on it is known, whatever happens to the search."""
+        self.trials[trial_id] = TrialRecord(trial_id, number, dict(values), now)
+        self._write()
+
+    def start(self, trial_id: str, now: float) -> TrialRecord:
+        """A trial begins, or goes on: the time in between does not count."""
+        record = self.trials[trial_id]
+        record.started = now - record.seconds
         self._write()
         return record
 
@@ -76,14 +78,17 @@ class Ledger:
         """A trial reports; its history is complete, also where earlier reports went unheard."""
         record = self.trials[trial_id]
         record.history, record.evaluations = history, evaluations
+        record.reported += [now] * (len(history) - len(record.reported))
         record.seconds = now - record.started
-        record.best = max(one[self.metric] for one in history)
+        if self.metric:
+            record.best = max(one[self.metric] for one in history)
         self._write()
 
     def end(self, trial_id: str, cause: str, checkpoint: Path | None, now: float) -> TrialRecord:
         """A trial is over; without a cause it finished, or was stopped early."""
         record = self.trials[trial_id]
-        record.checkpoint = None if checkpoint is None else str(checkpoint)
+        below = None if checkpoint is None else checkpoint.relative_to(self.path.parent)
+        record.checkpoint = None if below is None else str(below)
         whole = len(record.history) == record.evaluations
         record.state = FAILED if cause else FINISHED if whole else STOPPED
         record.cause = cause or ("" if whole else "stopped early: behind the others")
@@ -96,10 +101,15 @@ class Ledger:
         self.trials[trial_id].checkpoint = None
         self._write()
 
-    def forget(self, trial_id: str) -> None:
-        """A trial that the search itself knows nothing of any more; it draws another instead."""
-        del self.trials[trial_id]
-        self._write()
+    @property
+    def unfinished(self) -> list[TrialRecord]:
+        """Trials that run, or ran when the search was killed, in the order of their start."""
+        return [record for record in self.trials.values() if record.state == RUNNING]
+
+    @property
+    def failed(self) -> list[TrialRecord]:
+        """Trials that could not be trained."""
+        return [record for record in self.trials.values() if record.state == FAILED]
 
     @property
     def table(self) -> list[TrialRecord]:
@@ -125,7 +135,7 @@ class Ledger:
 
     def _write(self) -> None:
         records = [asdict(record) for record in self.trials.values()]
-        write_document(self.path, records)
+        self.write(partial(write_document, self.path, records))
 
 
 def check_ended(ledger: Ledger, name: str, trials: int) -> None:

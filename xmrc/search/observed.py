@@ -72,10 +72,6 @@ class ObservedTables:
                 self._frames[file].update(_frames_of(file, {trial: reported}))
                 self._write(file)
 
-    def forget(self, trial: int) -> None:
-        """A trial that never was; its number goes to another."""
-        self.put(trial, {})
-
     def _write(self, file: str) -> None:
         path = self.folder / f"{self.prefix}{file}"
         table = _joined(self._frames[file])

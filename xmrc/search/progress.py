@@ -24,7 +24,7 @@ def say(console: Console, text: str) -> None:
     console.print(text, highlight=False, soft_wrap=True, markup=False)
 
 
-class Display(Protocol):
+class _Display(Protocol):
     """Shows how a search goes."""
 
     def update(self, ledger: Ledger, changed: TrialRecord) -> None:
@@ -34,7 +34,7 @@ class Display(Protocol):
         """Leave the terminal as it was."""
 
 
-def open_display(console: Console, trials: int, at_once: int) -> Display:
+def open_display(console: Console, trials: int, at_once: int) -> _Display:
     """The live table on a terminal, plain lines elsewhere."""
     if console.is_terminal:
         return LiveTable(console, trials, at_once)

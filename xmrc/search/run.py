@@ -4,30 +4,34 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 from rich.console import Console
 
 from xmrc.data.cache import Cache
-from xmrc.errors import ResourceError
 from xmrc.learning.candidates import CandidateSource
+from xmrc.learning.checkpoints import MODEL
 from xmrc.learning.job import TrainingJob
-from xmrc.search.checkpoints import TrialFiles
+from xmrc.search.causes import cause_of
 from xmrc.search.cluster import check_shared
 from xmrc.search.corpora import StudyData
 from xmrc.search.folder import SELECT, StudyFolder, new_folder, searches_beside, storage_root
-from xmrc.search.ledger import RUNNING
+from xmrc.search.full_disk import PatientWriter
+from xmrc.search.ledger import TrialRecord
 from xmrc.search.lock import is_ours
 from xmrc.search.needs import check_disk, disk_needs, study_needs
-from xmrc.search.phases import CONFIRMATION, SEARCH, Phase
+from xmrc.search.phases import BASE_TRAINING, CONFIRMATION, SEARCH, Phase, TrialFiles
 from xmrc.search.prepare import prepare, trial_job
 from xmrc.search.progress import say
-from xmrc.search.recorder import TrackingAddress, cause_of
 from xmrc.search.resources import Fit, await_fit
 from xmrc.settings import Study, flat, to_yaml
 from xmrc.tracking.interrupts import undisturbed
 from xmrc.tracking.relocation import FOLDER_TAG
 from xmrc.tracking.runs import INTERRUPTED
 from xmrc.tracking.tracker import Tracker
+
+_WEIGHTS_IN_CHECKPOINT = 4  # reader, teacher, and what AdamW keeps
+_SPARE = 10_000_000  # bytes, for all that is small
 
 
 @dataclass
@@ -51,7 +55,7 @@ class Run:
 
     def files(self, phase: Phase) -> TrialFiles:
         """Where the trainings of a phase keep what they leave."""
-        metric = self.study.search.metric if phase.ledger else None
+        metric = None if phase is BASE_TRAINING else self.study.search.metric
         return TrialFiles(self.folder.path, phase, metric)
 
     def job(self, candidates: CandidateSource | None) -> TrainingJob:
@@ -59,12 +63,21 @@ class Run:
         threads = self.fit.trial.threads
         return trial_job(self.study, self.prepared, self.start, threads, candidates)
 
+    def reader(self, record: TrialRecord) -> Path:
+        """The reader that a training has left, which the ledger knows of."""
+        assert record.checkpoint is not None, f"{record.id} has no reader any more"
+        return self.folder.path / record.checkpoint / MODEL
+
     @property
-    def address(self) -> TrackingAddress:
-        """How the process that runs the trials reaches the run in MLflow, once it is begun."""
-        study, run_id = self.study, self.folder.state()["run_id"]
-        storage = str(self.folder.storage)
-        return TrackingAddress(study.tracking.uri, storage, _experiment(study), study.name, run_id)
+    def writer(self) -> PatientWriter:
+        """Writes to the storage; a checkpoint must fit there before a search goes on."""
+        weights = Path(self.start or self.prepared.encoder)
+        size = sum(file.stat().st_size for file in weights.glob("*.safetensors"))
+        return PatientWriter(self.folder.path, _WEIGHTS_IN_CHECKPOINT * size + _SPARE, self.say)
+
+    def room(self) -> int:
+        """How many trials may run at once, as the cluster is now."""
+        return self.fit.at_once
 
 
 @contextmanager
@@ -73,13 +86,12 @@ def open_run(
 ) -> Iterator[Run]:
     """A run of the study on the connected cluster, new or `begun` before; MLflow hears how it ends.
 
-    Errors: ResourceError if no trial fits, or fewer than when it began; if the disk is too small;
-    if MLflow does not answer; if some node does not see the storage.
+    Errors: ResourceError if no trial fits, if the disk is too small, if MLflow does not answer, or
+    if some node does not see the storage.
     """
     root = begun.storage if begun else storage_root(study.storage)
     fit = await_fit(study.resources, study_needs(study), partial(say, console))
     check_disk(disk_needs(study, fit.at_once), root, begun.path if begun else None)
-    _check_begun(begun, fit)
     # Nothing is written before this line; what can refuse the study has done so.
     tracker = Tracker.open(study.tracking.uri, str(root), _experiment(study))
     prepared = prepare(study.settings, corpora, Cache(root / "cache"))
@@ -87,7 +99,6 @@ def open_run(
     with nullcontext(begun) if begun else new_folder(root, study) as folder:
         for path, owner in searches_beside(folder):
             say(console, f"{study.name}: also running in {path} ({owner})")
-        folder.remember(at_once=fit.at_once)
         run = Run(study, folder, fit, prepared, tracker, console)
         with _tracked(run):
             yield run
@@ -109,25 +120,11 @@ def _tracked(run: Run) -> Iterator[None]:
 def _end_tracking(run: Run, error: BaseException) -> None:
     """The study has ended before its end, and with it the trials that ran."""
     for phase in (SEARCH, CONFIRMATION):
-        for record in run.files(phase).open_ledger().trials.values():
-            if record.state == RUNNING:
-                run.tracker.end_trial(record.id, INTERRUPTED, "ended with its study")
+        for record in run.files(phase).open_ledger().unfinished:
+            run.tracker.end_trial(record.id, INTERRUPTED, "ended with its study")
     interrupted = isinstance(error, KeyboardInterrupt)
     run.tracker.end_study("stopped" if interrupted else "failed", cause_of(error))
     run.tracker.close()
-
-
-def _check_begun(folder: StudyFolder | None, fit: Fit) -> None:
-    """Refuse to resume where fewer trials fit: Ray Tune starts as many as it did, come what may.
-
-    Errors: ResourceError. Trials of one worker only wait for each other.
-    """
-    then = folder.state().get("at_once", fit.at_once) if folder else fit.at_once
-    if fit.trial.workers > 1 and fit.at_once < then:
-        raise ResourceError(
-            f"--resume: as many trials must fit as when the study began, {then} at once, "
-            f"got {fit.describe()}"
-        )
 
 
 def _start_tracking(run: Run) -> None:

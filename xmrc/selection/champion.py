@@ -8,7 +8,6 @@ from pathlib import Path
 
 import xmrc
 from xmrc.data.examples import Example
-from xmrc.learning.job import MODEL
 from xmrc.scoring.gxlt import GxltScores
 from xmrc.scoring.metrics import exact_match
 from xmrc.scoring.predictions import Prediction
@@ -81,8 +80,7 @@ def choose_winner(ledger: Ledger, found: Sequence[Contender]) -> Winner:
 
 def register_winner(run: Run, ledger: Ledger, winner: Winner, verdict: Verdict) -> Champion:
     """Score and register the winner."""
-    assert winner.reader.checkpoint is not None, "the winner's checkpoint is never deleted"
-    model = Path(winner.reader.checkpoint) / MODEL
+    model = run.reader(winner.reader)
     scored, folder = run.prepared.select, run.folder.path / CHAMPION
     reading = read_on_cluster(run, scored, str(model))
     write_reading(folder, reading, scored.label)

@@ -5,7 +5,6 @@ own with a ledger of its own (`confirm.json`), and what wins is the best mean ov
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from random import Random
 from typing import Any
 
@@ -13,9 +12,10 @@ from xmrc.learning.job import TrainingJob
 from xmrc.search.ledger import Ledger, NoTrialError, TrialRecord, check_ended
 from xmrc.search.observed import publish_tables
 from xmrc.search.phases import CONFIRMATION
+from xmrc.search.proposals import GivenPoints, Proposals
 from xmrc.search.recorder import Recorder, replay
 from xmrc.search.run import Run
-from xmrc.search.tuner import POINT, build_tuner
+from xmrc.search.tuner import tune_trials
 from xmrc.selection.contender_tables import contender_rows, differences_table
 from xmrc.selection.contenders import (
     SEED,
@@ -25,23 +25,6 @@ from xmrc.selection.contenders import (
 )
 from xmrc.settings import Study
 from xmrc.tracking.tracker import Tracker
-
-
-@dataclass(frozen=True)
-class SeedGrid:
-    """The trainings of a confirmation, by the number of a trial and a seed."""
-
-    trials: Mapping[int, Mapping[str, Any]]  # values by number
-    seeds: Sequence[int]
-
-    def listed(self) -> list[dict[str, int]]:
-        """All of them, those of the best trial first."""
-        return [{"trial": number, "seed": seed} for number in self.trials for seed in self.seeds]
-
-    def values_of(self, config: Mapping[str, Any]) -> dict[str, Any]:
-        """The settings, by dotted key, of one training."""
-        point = config[POINT]
-        return {**self.trials[point["trial"]], SEED: point["seed"]}
 
 
 def confirm(run: Run, job: TrainingJob, ledger: Ledger) -> list[Contender]:
@@ -56,7 +39,8 @@ def confirm(run: Run, job: TrainingJob, ledger: Ledger) -> list[Contender]:
     best = distinct(ledger.ranking)[: asked.top]
     seeds = fresh_seeds(study, best, asked.seeds)
     run.say(f"confirm: {len(best)} trials with {len(seeds)} fresh seeds each")
-    trained = _train(run, job, SeedGrid({one.number: one.values for one in best}, seeds))
+    points = [{**one.values, SEED: seed} for one in best for seed in seeds]
+    trained = _train(run, job, points)
     publish_tables(run.tracker, run.folder.path, CONFIRMATION.tables)
     for record in trained.trials.values():  # whatever MLflow missed while it was away
         replay(run.tracker, record, CONFIRMATION)
@@ -86,32 +70,19 @@ def keep_median(run: Run, found: Sequence[Contender]) -> None:
     ledger = files.open_ledger()
     for record in ledger.ended:
         if record.id != found[0].median.id and record.checkpoint is not None:
-            files.discard(record.id)
+            files.of(record.id).discard()
             ledger.discarded(record.id)
 
 
-def _train(run: Run, job: TrainingJob, points: SeedGrid) -> Ledger:
+def _train(run: Run, job: TrainingJob, points: Sequence[Mapping[str, Any]]) -> Ledger:
     """A ledger of trainings that are all over."""
-    files, trainings = run.files(CONFIRMATION), points.listed()
-    recorder = Recorder(
-        files,
-        points.values_of,
-        run.address,
-        trials=len(trainings),
-        at_once=run.fit.at_once,
-        keep=len(trainings),  # whose median is registered is known at the end alone
-    )
-    tuner = build_tuner(
-        run,
-        files,
-        lambda config: job.with_values(points.values_of(config)),
-        callbacks=[recorder],
-        max_failures=run.study.search.max_failures,
-        points=trainings,
-    )
-    tuner.fit()
+    files, trials = run.files(CONFIRMATION), len(points)
     ledger = files.open_ledger()
-    check_ended(ledger, run.study.name, len(trainings))
+    # whose median is registered is known at the end alone, so all are kept until then
+    recorder = Recorder(run, files, ledger, trials=trials, keep=trials)
+    proposals = Proposals(files, ledger, GivenPoints(points), trials=trials, room=run.room)
+    tune_trials(run, job, files, proposals, [recorder])
+    check_ended(ledger, run.study.name, trials)
     return ledger
 
 

@@ -12,7 +12,6 @@ from pathlib import Path
 
 from xmrc.data.scored_set import ScoredSet
 from xmrc.errors import DataError, ResourceError
-from xmrc.learning.job import MODEL
 from xmrc.scoring.evaluation_files import read_scores, write_scores
 from xmrc.scoring.gxlt import GxltScores
 from xmrc.search.folder import CHAMPION, PROMOTION, VERDICT
@@ -81,9 +80,7 @@ def _score_seeds(run: Run, unseen: ScoredSet, seeds: Sequence[TrialRecord]) -> l
     for number, record in enumerate(seeds, 1):
         file = run.folder.path / PROMOTION / _seed_file(number)
         if not _is_kept(run, file):
-            assert record.checkpoint is not None, "a winner's checkpoints are kept until it is"
-            model = str(Path(record.checkpoint) / MODEL)
-            write_scores(file, read_on_cluster(run, unseen, model).scores)
+            write_scores(file, read_on_cluster(run, unseen, str(run.reader(record))).scores)
         run.tracker.log_artifact(file, PROMOTION)
         found.append(read_scores(file))
         rows.append({"seed": record.values[SEED], **found[-1].metrics})

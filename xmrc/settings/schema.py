@@ -106,7 +106,9 @@ class SearchSettings(Section):
     evaluate_every: Positive = 0.5
     """Epochs from one evaluation to the next; may be a fraction."""
     max_failures: Annotated[int, Field(ge=0)] = 1
-    """Restarts of a trial that fails."""
+    """Restarts of a trial whose process or node is lost; what would fail again is not repeated."""
+    max_failed_trials: Annotated[int, Field(ge=0)] | None = None
+    """Failed trials that a search may have and go on; null: a third of all."""
     keep: Count = 3
     """Best trials whose checkpoints stay on disk."""
     seed: Seed = 0

@@ -34,7 +34,7 @@ from xmrc.learning.candidates import (
     mine_spans,
     window_codes,
 )
-from xmrc.learning.job import MODEL, STATE
+from xmrc.learning.checkpoints import MODEL, STATE
 from xmrc.learning.loop import Evaluation
 from xmrc.learning.model import load_model, load_tokenizer, logits_and_states
 from xmrc.learning.step import GradientStep, Worker
@@ -190,11 +190,14 @@ def test_a_joint_run_that_was_stopped_and_resumed_is_the_same_run(
     def write_and_stop(evaluation: Evaluation) -> None:
         if evaluation.number == stop:
             torch.save(evaluation.state, tmp_path / "state.pt")
+            torch.save(stopped.model.state_dict(), tmp_path / "reader.pt")
             raise StoppedError
 
+    stopped = tiny_training(folder, setting)
     with pytest.raises(StoppedError):
-        tiny_training(folder, setting).fit(no_metrics, write_and_stop)
+        stopped.fit(no_metrics, write_and_stop)
     resumed = tiny_training(folder, setting, reader_seed=99)
+    resumed.model.load_state_dict(torch.load(tmp_path / "reader.pt", weights_only=True))
     resumed.restore(torch.load(tmp_path / "state.pt", weights_only=True))
     torch.rand(3)
     heard: list[Evaluation] = []
@@ -225,11 +228,11 @@ def test_a_joint_job_exports_a_reader_without_the_weights_of_its_candidates(
     kept.mkdir()
     recorder = run_job(job, Recorder(kept))
     assert {"loss_contrast", "loss_kl", "w_3", "w_entropy"} <= recorder.reports[-1].keys()
-    checkpoint = recorder.checkpoints[-1]
+    checkpoint = recorder.kept[-1]
     assert checkpoint is not None
     exported = AutoModelForQuestionAnswering.from_pretrained(checkpoint / MODEL)
     assert exported.state_dict().keys() == base.state_dict().keys()
-    state = torch.load(checkpoint / STATE, weights_only=True)
+    state = torch.load(checkpoint / STATE / "state.pt", weights_only=True)
     theta_T = state["objective"]["span"]["theta_T"]
     assert theta_T.shape == (3,)
     assert theta_T.any()

@@ -146,6 +146,7 @@ class Distillation(Term):
     def look_ahead(self, whole: WholeBatch) -> list[Guidance]:
         """Run the teacher over this worker's micro-batches: c_kl is a mean over the whole batch."""
         assert self._teachers, "start_epoch comes first"
+        self._means.begin_step()
         logits = [whole.read(self._teachers[0], batch) for batch in whole.batches]
         coefficients = self._coefficients(logits, whole.batches, whole.window_count)
         return [Guidance(*pair) for pair in zip(logits, coefficients, strict=True)]
@@ -164,6 +165,10 @@ class Distillation(Term):
         start_B = self._tempered(guidance.logits.start_BL, student.start_BL)
         end_B = self._tempered(guidance.logits.end_BL, student.end_BL)
         return (start_B + end_B) / 2
+
+    def repeat_step(self) -> None:
+        """Each window of a step counts once in the means."""
+        self._means.repeat_step()
 
     def metrics_by_pair(self) -> dict[LanguagePair, float]:
         """c_kl of each language pair: its windows' mean of the teacher's mAP@k since last asked.

@@ -46,6 +46,11 @@ class Objective(nn.Module):
         for term in self.terms.values():
             term.start_epoch(reader)
 
+    def repeat_step(self) -> None:
+        """A step begins anew."""
+        for term in self.terms.values():
+            term.repeat_step()
+
     def metrics(self) -> dict[str, float]:
         """What the terms have learned themselves."""
         return {

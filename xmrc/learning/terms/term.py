@@ -110,6 +110,9 @@ class Term(nn.Module):
         """This micro-batch's share of the mean over the `window_count` windows of the batch."""
         raise NotImplementedError(f"{type(self).__name__} must say what its share of the loss is")
 
+    def repeat_step(self) -> None:
+        """Memory ran out: `look_ahead` and `share` are called for the same batch again."""
+
     def metrics(self) -> dict[str, float]:
         """What it has learned itself, by name, at an evaluation."""
         return {}
