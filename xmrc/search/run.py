@@ -23,7 +23,7 @@ from xmrc.search.needs import check_disk, disk_needs, study_needs
 from xmrc.search.phases import BASE_TRAINING, CONFIRMATION, SEARCH, Phase, TrialFiles
 from xmrc.search.prepare import prepare, trial_job
 from xmrc.search.progress import say
-from xmrc.search.resources import Fit, await_fit
+from xmrc.search.resources import Fit, await_fit, room
 from xmrc.settings import Study, flat, to_yaml
 from xmrc.tracking.interrupts import undisturbed
 from xmrc.tracking.relocation import FOLDER_TAG
@@ -77,7 +77,7 @@ class Run:
 
     def room(self) -> int:
         """How many trials may run at once, as the cluster is now."""
-        return self.fit.at_once
+        return room(self.fit, self.study.resources)
 
 
 @contextmanager
