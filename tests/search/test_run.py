@@ -6,7 +6,7 @@ from pathlib import Path
 from rich.console import Console
 
 from xmrc.search.corpora import study_corpora
-from xmrc.search.folder import StudyFolder, new_folder
+from xmrc.search.folder import StudyFolder
 from xmrc.search.lock import locked
 from xmrc.search.run import Run, open_run
 from xmrc.settings import Study, load_study
