@@ -1,6 +1,5 @@
 """What is written is whole, and what was changed since says so."""
 
-import csv
 import hashlib
 import json
 import os
@@ -10,7 +9,6 @@ import tempfile
 import uuid
 from pathlib import Path
 
-import pandas as pd
 import pytest
 from damage import damage
 from hypothesis import HealthCheck, given, settings
@@ -29,7 +27,6 @@ from xmrc.files import (
     replacing,
     replacing_folder,
     seal,
-    write_csv,
     write_document,
 )
 
@@ -304,17 +301,3 @@ def test_what_can_be_written_is_known_before_and_nothing_is_left(tmp_path: Path)
             check_writable(blocked)
         assert str(blocked) in str(caught.value)
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
-
-
-def test_a_frame_is_written_with_every_digit_and_every_string(tmp_path: Path) -> None:
-    frame = pd.DataFrame({"score": [1 / 3, 1e-05, float("nan")]}, [4, 5, 6])
-    frame["text"] = pd.Series(["a,b", "x \ud800\ny", ""], frame.index, dtype=object)
-    write_csv(tmp_path / "new" / "one.csv", frame)
-    with open(tmp_path / "new" / "one.csv", encoding="utf-8", newline="") as file:
-        assert list(csv.reader(file)) == [
-            ["score", "text"],
-            [str(1 / 3), "a,b"],
-            ["1e-05", "x \\ud800\ny"],  # UTF-8 has no lone surrogate
-            ["", ""],
-        ]
-    assert [path.name for path in (tmp_path / "new").iterdir()] == ["one.csv"]

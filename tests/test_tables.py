@@ -4,8 +4,10 @@ import csv
 import html
 import io
 import re
+from pathlib import Path
 from xml.etree import ElementTree
 
+import pandas as pd
 import pytest
 from rich.console import Console
 
@@ -18,6 +20,7 @@ from xmrc.tables import (
     as_markdown,
     as_terminal,
     frame_of,
+    write_csv,
 )
 
 LONG = "a context that is longer than forty characters"
@@ -154,3 +157,17 @@ def test_html_escapes_what_it_shows():
     assert "<script>" not in shown
     assert html.unescape(re.search(r"<td[^>]*>(.*?)</td>", shown)[1]) == text
     assert html.unescape(re.search(r'data-value="(.*?)"', shown)[1]) == text
+
+
+def test_a_frame_is_written_with_every_digit_and_every_string(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"score": [1 / 3, 1e-05, float("nan")]}, [4, 5, 6])
+    frame["text"] = pd.Series(["a,b", "x \ud800\ny", ""], frame.index, dtype=object)
+    write_csv(tmp_path / "new" / "one.csv", frame)
+    with open(tmp_path / "new" / "one.csv", encoding="utf-8", newline="") as file:
+        assert list(csv.reader(file)) == [
+            ["score", "text"],
+            [str(1 / 3), "a,b"],
+            ["1e-05", "x \\ud800\ny"],  # UTF-8 has no lone surrogate
+            ["", ""],
+        ]
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["one.csv"]

@@ -19,12 +19,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from xmrc.errors import DataError, ResourceError
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 SEAL = "seal.json"  # bytes and SHA-256 of every other file of a folder
 INTACT = "must be as it was written, and its checksum says it is not"
@@ -157,17 +154,6 @@ def write_text(path: Path, text: str) -> None:
     """Write a text; a reader sees the old one or the new one, whole."""
     with replacing(path) as partial:
         partial.write_text(text, encoding="utf-8")
-
-
-def write_csv(path: Path, frame: "pd.DataFrame") -> None:
-    """Write a frame without its index; NaN is empty, a lone surrogate its escape."""
-    with replacing(path) as partial:
-        partial.write_bytes(csv_of(frame))
-
-
-def csv_of(frame: "pd.DataFrame") -> bytes:
-    """What `write_csv` writes."""
-    return frame.to_csv(index=False, lineterminator="\n").encode("utf-8", "backslashreplace")
 
 
 def write_document(path: Path, content: Any) -> None:

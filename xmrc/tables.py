@@ -8,9 +8,12 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from numbers import Real
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+
+from xmrc.files import replacing
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -159,7 +162,22 @@ def as_terminal(table: Table) -> "rich_table.Table":
 
 def as_csv(table: Table) -> str:
     """The whole frame with its own names and every digit; empty where there is no value."""
-    return str(table.frame.to_csv(index=False, lineterminator="\n"))
+    return _csv(table.frame)
+
+
+def csv_of(frame: pd.DataFrame) -> bytes:
+    """A frame without its index; NaN is empty, a lone surrogate its escape."""
+    return _csv(frame).encode("utf-8", "backslashreplace")
+
+
+def write_csv(path: Path, frame: pd.DataFrame) -> None:
+    """Write `csv_of` a frame; a reader sees the old one or the new one, whole."""
+    with replacing(path) as partial:
+        partial.write_bytes(csv_of(frame))
+
+
+def _csv(frame: pd.DataFrame) -> str:
+    return str(frame.to_csv(index=False, lineterminator="\n"))
 
 
 def as_markdown(table: Table) -> str:

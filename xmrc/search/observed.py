@@ -17,8 +17,9 @@ from typing import Any
 
 import pandas as pd
 
-from xmrc.files import csv_of, notice, read_document, write_csv, write_document
+from xmrc.files import notice, read_document, write_document
 from xmrc.scoring.predictions import PAIR, SCORES
+from xmrc.tables import csv_of, write_csv
 from xmrc.tracking.tracker import Tracker
 
 _REPORTS = "observed"
