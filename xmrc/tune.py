@@ -19,6 +19,7 @@ from xmrc.settings.load import DATA_ROOT
 from xmrc.study import Outcome, run_study
 from xmrc.tables import Table, as_terminal
 
+_FEW = 3  # lines on what was not written
 _SHOWN = ("gxlt_f1", "gxlt_em", "xlt_f1", "xlt_em")
 
 
@@ -54,8 +55,7 @@ def print_outcome(outcome: Outcome, console: Console) -> None:
     _print_finals(outcome, console)
     _print_answer(champion, console)
     _print_next(outcome, console)
-    for missing in outcome.unwritten:
-        say(console, f"not written to MLflow: {missing}")
+    _print_missing(outcome, console)
 
 
 def _tables(outcome: Outcome) -> Iterator[Table]:
@@ -75,13 +75,13 @@ def _print_comparison(outcome: Outcome, console: Console) -> None:
     before, after = outcome.start.metrics, outcome.champion.reading.scores.metrics
     for name in (one for one in _SHOWN if one.endswith("_f1") and one in before):
         say(console, f"{name}: {_base_and_champion(before[name], after[name])}")
+    registered = outcome.registration
+    if registered is None:
+        say(console, "registered: nothing, as MLflow does not answer; promotion is decided then")
+        return
     trial = outcome.champion.trial.number
-    say(
-        console,
-        f"registered: {outcome.champion.registered} is version {outcome.champion.version} "
-        f"(trial {trial})",
-    )
-    say(console, f"promotion: {outcome.champion.verdict.reason}")
+    say(console, f"registered: {registered.model} is version {registered.version} (trial {trial})")
+    say(console, f"promotion: {registered.verdict.reason}")
 
 
 def _print_finals(outcome: Outcome, console: Console) -> None:
@@ -113,7 +113,9 @@ def _print_answer(champion: Champion, console: Console) -> None:
 def _print_next(outcome: Outcome, console: Console) -> None:
     """The commands that a user may want now."""
     shown, data = outcome.champion.shown, outcome.study.settings.data
-    model = ["--model", outcome.champion.registered, *_elsewhere(outcome)]
+    registered, folder = outcome.registration, outcome.champion.model
+    named = registered.model if registered else str(folder)
+    model = ["--model", named, *_elsewhere(outcome)]
     asked = ["--question", shown.question, "--context", shown.context]
     say(console, "\nnext:")
     say(console, f"  {outcome.view}")
@@ -122,6 +124,20 @@ def _print_next(outcome: Outcome, console: Console) -> None:
         ["python", "-m", "xmrc.answer", *model, *asked],
     ):
         say(console, f"  {shlex.join(command_line)}")
+
+
+def _print_missing(outcome: Outcome, console: Console) -> None:
+    """What MLflow lacks, and the command that sends it there, or to another server."""
+    if outcome.registration is not None and not outcome.unwritten:
+        return
+    for missing in outcome.unwritten[:_FEW]:
+        say(console, f"not written to MLflow: {missing}")
+    if len(outcome.unwritten) > _FEW:
+        say(console, f"not written to MLflow: {len(outcome.unwritten) - _FEW} more of that kind")
+    run = f"{outcome.study.name}/{outcome.folder.name}"
+    command_line = ["python", "-m", "xmrc.report", "--upload", run, *_elsewhere(outcome)]
+    say(console, f"everything is kept in {outcome.folder}; once MLflow answers, send it there with")
+    say(console, f"  {shlex.join(command_line)}")
 
 
 def _elsewhere(outcome: Outcome) -> list[str]:

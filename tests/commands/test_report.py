@@ -39,7 +39,7 @@ def test_another_storage_another_place(tmp_path):
     ("options", "said"),
     [
         (["--study", "large"], "--study: must be a study that has run under "),
-        ([], "the following arguments are required: --study"),
+        ([], "one of the arguments --study --upload is required"),
         (["--study", "small", "--out", "taken"], "taken: cannot be written: "),
     ],
 )

@@ -8,7 +8,7 @@ from html import unescape
 
 import pytest
 from gxlt_scores import scored_row
-from study_folders import CONFIRM, CONFIRMING, STUDY, TRIALS, study_folder, trial
+from study_folders import CHAMPION, CONFIRM, CONFIRMING, STUDY, TRIALS, study_folder, trial
 
 from xmrc.data.scored_set import ScoredSet
 from xmrc.errors import DataError, ResourceError, SettingsError
@@ -184,3 +184,22 @@ def test_champion_and_final_sets_have_pictures_beside_their_scores(tmp_path):
     ]
     assert all(one.stat().st_size > 5000 for one in drawn)
     assert len({one.read_bytes() for one in drawn}) == 4
+
+
+HOSTILE = '<img src=x onerror="alert(1)"><a href="//x">\'&</script>'
+
+
+def test_everything_that_is_shown_is_escaped(tmp_path):
+    trials = [*TRIALS[:3], {**TRIALS[3], "cause": HOSTILE}]
+    study = STUDY.replace("encoder: demo", f"encoder: {json.dumps('hub/' + HOSTILE)}")
+    study += f"expected: {{{json.dumps(HOSTILE)}: {{gxlt_f1: 1.0}}}}\n"
+    state = {"select": HOSTILE, "verdict": {"alias": "champion", "reason": HOSTILE}}
+    champion = [{**one, "id": HOSTILE} for one in CHAMPION]
+    folder = study_folder(
+        tmp_path / "<b>runs", study=study, trials=trials, state=state, champion=champion
+    )
+    text = write_report(folder).read_text()
+    assert unescape(text).count(HOSTILE) >= 4, "it is shown"
+    assert "<img src=x" not in text
+    assert "<b>runs" not in text
+    assert '//x"' not in text

@@ -11,7 +11,7 @@ from scipy.stats import ttest_ind
 from xmrc.errors import SettingsError
 from xmrc.search.ledger import FAILED, FINISHED, STOPPED, Ledger, TrialRecord
 from xmrc.search.mining import largest_ntl
-from xmrc.selection.champion import choose_winner, description
+from xmrc.selection.champion import choose_winner
 from xmrc.selection.confirmation import fresh_seeds, keep_median
 from xmrc.selection.contender_tables import (
     contender_rows,
@@ -19,6 +19,7 @@ from xmrc.selection.contender_tables import (
     differences_table,
 )
 from xmrc.selection.contenders import SEED, Contender, distinct, rank_contenders
+from xmrc.selection.registration import description
 from xmrc.settings import Study, load_study
 
 Load = Callable[..., Study]

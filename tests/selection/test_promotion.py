@@ -216,7 +216,7 @@ def test_the_page_is_of_the_winner(outcomes: tuple[Outcome, Outcome, Outcome]) -
     assert found.reader.id == first.contenders[0].median.id
     assert summarise(found.champion).metrics == first.champion.reading.scores.metrics
     assert found.verdict is not None
-    assert (found.verdict.alias, found.version) == ("champion", first.champion.version)
+    assert (found.verdict.alias, found.version) == ("champion", first.registration.version)
     ((readings,), (scored,)) = found.finals.values(), first.finals.values()
     read = {name: summarise(one).metrics for name, one in readings.items()}
     assert read == {name: one.metrics for name, one in scored.items()}
@@ -233,11 +233,11 @@ def test_the_first_is_champion_and_one_that_does_not_beat_it_is_challenger(
     champion = client.get_model_version_by_alias(MODEL, "champion")
     challenger = client.get_model_version_by_alias(MODEL, "challenger")
     assert (str(champion.version), str(challenger.version)) == ("1", "2")
-    assert second.champion.registered == f"models:/{MODEL}@challenger"
+    assert second.registration.model == f"models:/{MODEL}@challenger"
     assert "no champion to beat" in champion.description
     assert "over 5 fresh seeds" in champion.description
     assert "Not champion: not significantly better" in challenger.description
     assert champion.tags[SET] == challenger.tags[SET]
-    assert again.champion.verdict == first.champion.verdict
-    assert again.champion.version == first.champion.version
+    assert again.registration.verdict == first.registration.verdict
+    assert again.registration.version == first.registration.version
     assert len(client.search_model_versions(f"name = '{MODEL}'")) == 2

@@ -32,6 +32,7 @@ _STUDY = "study"  # key of the state: the text of study.yaml
 START, CHAMPION, REPORT, FINAL = "start", "champion", "report", "final"
 PROMOTION = "promotion"
 VERDICT, VERSION = "verdict", "version"  # keys of the state: of the promotion, of the registry
+RUN_ID, TAGS = "run_id", "tags"  # likewise: of the study's run in MLflow
 SELECT = "select"  # likewise: the selection set, and how it overlaps with training
 _JOB_FOLDERS = "runtime_resources"  # Ray deletes the working folders of its jobs
 

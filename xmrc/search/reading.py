@@ -33,7 +33,7 @@ from xmrc.settings import ResourceSettings, RunSettings, Study
 from xmrc.tracking.tracker import Tracker
 
 SCORES_FILE = "scores.json"
-_FILES = (SCORES_FILE, "matrix.csv", *TABLES)  # for MLflow
+_FILES = (SCORES_FILE, "matrix.csv", *TABLES, "matrix.png", "difference.png")  # for MLflow
 
 
 @dataclass(frozen=True)
@@ -128,5 +128,5 @@ def write_reading(folder: Path, reading: Reading, label: str) -> None:
 def publish_files(tracker: Tracker, folder: Path, name: str) -> None:
     """Put what describes a reading beside the study's run in MLflow, all but its predictions."""
     for file in _FILES:
-        if (folder / file).exists():  # one of the tables is written only where it can be
+        if (folder / file).exists():  # some are written only where they can be
             tracker.log_artifact(folder / file, name)

@@ -15,7 +15,15 @@ from xmrc.learning.job import TrainingJob
 from xmrc.search.causes import cause_of
 from xmrc.search.cluster import check_shared
 from xmrc.search.corpora import StudyData
-from xmrc.search.folder import SELECT, StudyFolder, new_folder, searches_beside, storage_root
+from xmrc.search.folder import (
+    RUN_ID,
+    SELECT,
+    TAGS,
+    StudyFolder,
+    new_folder,
+    searches_beside,
+    storage_root,
+)
 from xmrc.search.full_disk import PatientWriter
 from xmrc.search.ledger import TrialRecord
 from xmrc.search.lock import is_ours
@@ -26,6 +34,7 @@ from xmrc.search.progress import say
 from xmrc.search.resources import Fit, await_fit, room
 from xmrc.settings import Study, flat, to_yaml
 from xmrc.tracking.interrupts import undisturbed
+from xmrc.tracking.provenance import provenance
 from xmrc.tracking.relocation import FOLDER_TAG
 from xmrc.tracking.runs import INTERRUPTED
 from xmrc.tracking.tracker import Tracker
@@ -93,7 +102,7 @@ def open_run(
     fit = await_fit(study.resources, study_needs(study), partial(say, console))
     check_disk(disk_needs(study, fit.at_once), root, begun.path if begun else None)
     # Nothing is written before this line; what can refuse the study has done so.
-    tracker = Tracker.open(study.tracking.uri, str(root), _experiment(study))
+    tracker = Tracker.open(study.tracking.uri, str(root), experiment_of(study))
     prepared = prepare(study.settings, corpora, Cache(root / "cache"))
     check_shared(root)
     with nullcontext(begun) if begun else new_folder(root, study) as folder:
@@ -130,17 +139,15 @@ def _end_tracking(run: Run, error: BaseException) -> None:
 def _start_tracking(run: Run) -> None:
     """Open the study's run in MLflow, or go on with it."""
     study, folder, prepared = run.study, run.folder, run.prepared
+    tags = {**provenance(), **prepared.content, **prepared.labels, FOLDER_TAG: str(folder.path)}
     run_id = run.tracker.start_study(
-        study.name,
-        flat(study.settings),
-        {FOLDER_TAG: str(folder.path), **prepared.content, **prepared.labels},
-        folder.state().get("run_id"),
+        study.name, flat(study.settings), tags, folder.state().get(RUN_ID)
     )
-    folder.remember(run_id=run_id, **{SELECT: prepared.select.title})
+    folder.remember(**{RUN_ID: run_id, TAGS: tags, SELECT: prepared.select.title})
     run.tracker.log_text(to_yaml(study), "study.yaml")
     run.say(f"{study.name}: everything is kept in {folder.path}")
 
 
-def _experiment(study: Study) -> str:
+def experiment_of(study: Study) -> str:
     """The experiment of MLflow that a study's runs belong to."""
     return study.tracking.experiment or study.name

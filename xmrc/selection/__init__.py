@@ -8,13 +8,16 @@ from xmrc._lazy import lazy_names
 _HOMES = {
     "Champion": "xmrc.selection.champion",
     "Contender": "xmrc.selection.contenders",
+    "Registration": "xmrc.selection.registration",
     "Verdict": "xmrc.selection.promotion",
     "Winner": "xmrc.selection.champion",
     "choose_winner": "xmrc.selection.champion",
     "confirm": "xmrc.selection.confirmation",
     "decide_promotion": "xmrc.selection.promotion",
-    "register_winner": "xmrc.selection.champion",
+    "read_winner": "xmrc.selection.champion",
+    "register_winner": "xmrc.selection.registration",
     "score_finals": "xmrc.selection.final_sets",
+    "send_study": "xmrc.selection.upload",
 }
 __all__ = [*_HOMES]
 __getattr__, __dir__ = lazy_names(__name__, _HOMES)

@@ -1,31 +1,20 @@
-"""What follows the best trial. In: the ledger. Out: scores, files, a registered version."""
+"""The best trial, read again. In: the ledger. Out: scores, files, an answer to look at."""
 
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass
-from importlib import metadata
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import xmrc
 from xmrc.data.examples import Example
-from xmrc.scoring.gxlt import GxltScores
+from xmrc.files import read_document, write_document
 from xmrc.scoring.metrics import exact_match
 from xmrc.scoring.predictions import Prediction
-from xmrc.search.folder import CHAMPION, VERSION
+from xmrc.search.folder import CHAMPION
 from xmrc.search.ledger import Ledger, TrialRecord
-from xmrc.search.progress import trials_frame
-from xmrc.search.reading import Reading, publish_files, read_on_cluster, write_reading
+from xmrc.search.reading import Reading, read_on_cluster, write_reading
 from xmrc.search.run import Run
 from xmrc.selection.contenders import SEED, Contender
-from xmrc.selection.promotion import Verdict
-from xmrc.settings import Study
-from xmrc.tables import Table
-from xmrc.tracking.registry import register
-from xmrc.tracking.tracker import Tracker
 
-_PLUGINS = "xmrc.plugins"  # a tag of the version
-_PACKAGE = Path(xmrc.__file__).parent
-_REQUIRED = ("torch", "transformers", "pyarrow", "pydantic", "ruamel.yaml", "filelock", "pandas")
+_SHOWN = "shown.json"
 
 
 @dataclass(frozen=True)
@@ -51,16 +40,13 @@ class Winner:
 
 @dataclass(frozen=True)
 class Champion:
-    """The winner, its reader and the version that it became."""
+    """The winner, its reader and what it answers."""
 
     trial: TrialRecord
     model: Path
     folder: Path  # scores.json, predictions.jsonl, tables
     reading: Reading
     shown: _ShownAnswer
-    registered: str  # models:/NAME@champion, or @challenger
-    version: str
-    verdict: Verdict
 
 
 def choose_winner(ledger: Ledger, found: Sequence[Contender]) -> Winner:
@@ -78,40 +64,20 @@ def choose_winner(ledger: Ledger, found: Sequence[Contender]) -> Winner:
     return Winner(best.trial, best.median, note)
 
 
-def register_winner(run: Run, ledger: Ledger, winner: Winner, verdict: Verdict) -> Champion:
-    """Score and register the winner."""
+def read_winner(run: Run, winner: Winner) -> Champion:
+    """Let the winner answer the selection set; files, the shown answer among them."""
     model = run.reader(winner.reader)
     scored, folder = run.prepared.select, run.folder.path / CHAMPION
     reading = read_on_cluster(run, scored, str(model))
-    write_reading(folder, reading, scored.label)
-    _publish(run.tracker, ledger, folder, reading.scores)
     shown = _shown_answer(reading)
-    version = run.folder.state().get(VERSION)  # of a study that is resumed after its end
-    if version is None:
-        version = register(
-            run.tracker,
-            model,
-            name=run.study.tracking.register_as,
-            code=_PACKAGE / "tracking" / "pyfunc_model.py",
-            code_paths=[_PACKAGE],
-            requirements=[f"{name}=={metadata.version(name)}" for name in _REQUIRED],
-            scores=reading.scores.metrics,
-            example={"question": shown.question, "context": shown.context},
-            description=f"{description(run.study, winner, scored.title)} {verdict.reason}",
-            trial=winner.reader.id,
-            alias=verdict.alias,
-            tags={**verdict.tags, **_plugin_tags(run.study)},
-        )
-        run.folder.remember(**{VERSION: version})
-    registered = f"models:/{run.study.tracking.register_as}@{verdict.alias}"
-    return Champion(winner.trial, model, folder, reading, shown, registered, version, verdict)
+    write_document(folder / _SHOWN, asdict(shown))
+    write_reading(folder, reading, scored.label)
+    return Champion(winner.trial, model, folder, reading, shown)
 
 
-def _publish(tracker: Tracker, ledger: Ledger, folder: Path, scores: GxltScores) -> None:
-    """Put the tables beside the study's run in MLflow."""
-    tracker.log_table(Table(trials_frame(ledger.table, ledger.metric)), "trials.csv")
-    publish_files(tracker, folder, CHAMPION)
-    tracker.log_metrics({f"champion_{name}": value for name, value in scores.metrics.items()})
+def read_shown(folder: Path) -> _ShownAnswer:
+    """The answer that people can look at, from the folder of a champion."""
+    return _ShownAnswer(**read_document(folder / _SHOWN))
 
 
 def _shown_answer(reading: Reading) -> _ShownAnswer:
@@ -131,26 +97,6 @@ def _shown_answer(reading: Reading) -> _ShownAnswer:
         prediction.answer,
         prediction.score,
     )
-
-
-def description(study: Study, winner: Winner, select: str) -> str:
-    """What the registry says of the version."""
-    trial, reader = winner.trial, winner.reader
-    values = ", ".join(f"{key} = {value}" for key, value in trial.values.items())
-    return (
-        f"Trial {trial.number} of study {study.name}: {study.search.metric} {reader.best:.2f} "
-        f"on {select}. {winner.note}{f' {values}.' if values else ''}{_made_with(study)}"
-    )
-
-
-def _made_with(study: Study) -> str:
-    """Which plugins had a part in it; the reader itself needs none of them."""
-    names = ", ".join(Path(plugin).name for plugin in study.plugins)
-    return f" Trained with the plugins {names}." if names else ""
-
-
-def _plugin_tags(study: Study) -> dict[str, str]:
-    return {_PLUGINS: json.dumps(list(study.plugins))} if study.plugins else {}
 
 
 def _right(example: Example, prediction: Prediction) -> bool:

@@ -49,7 +49,7 @@ def confirm(run: Run, job: TrainingJob, ledger: Ledger) -> list[Contender]:
         raise NoTrialError(
             f"{study.name}: no training with a fresh seed finished: {trained.causes}"
         )
-    _publish(run.tracker, found, study.search.metric)
+    send_contenders(run.tracker, found, study.search.metric)
     return found
 
 
@@ -86,7 +86,8 @@ def _train(run: Run, job: TrainingJob, points: Sequence[Mapping[str, Any]]) -> L
     return ledger
 
 
-def _publish(tracker: Tracker, found: Sequence[Contender], metric: str) -> None:
+def send_contenders(tracker: Tracker, found: Sequence[Contender], metric: str) -> None:
+    """Put what the fresh seeds say beside the study's run in MLflow."""
     tracker.log_table(contender_rows(found, metric), "confirmation.csv")
     if len(found) > 1:
         tracker.log_table(differences_table(found, metric), "confirmation_pairs.csv")

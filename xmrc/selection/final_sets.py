@@ -17,6 +17,7 @@ from xmrc.search.folder import CHAMPION, FINAL
 from xmrc.search.reading import SCORES_FILE, publish_files, read_on_cluster, write_reading
 from xmrc.search.run import Run
 from xmrc.tracking.names import key_of
+from xmrc.tracking.tracker import Tracker
 
 BASE = "base"  # the reader that the trials start from
 _LABELS = "labels.json"  # for each corpus how it overlaps with training; "" where it does not
@@ -25,10 +26,7 @@ FinalScores = Mapping[ScoredSet, Mapping[str, GxltScores]]  # by set, by the nam
 
 
 def score_finals(run: Run, champion: Path) -> FinalScores:
-    """Let base and champion answer every final set; files, metrics, scores.
-
-    The files lie in the study's folder and beside its run in MLflow.
-    """
+    """Let base and champion answer every final set; files in the study's folder, scores."""
     readers = {BASE: run.start, CHAMPION: str(champion)}
     found = {
         final: {name: _score(run, final, name, model) for name, model in readers.items()}
@@ -37,8 +35,21 @@ def score_finals(run: Run, champion: Path) -> FinalScores:
     if found:
         labels = run.folder.path / FINAL / _LABELS
         write_document(labels, {one.name: one.label for one in found})
-        run.tracker.log_artifact(labels, FINAL)
     return found
+
+
+def send_finals(folder: Path, tracker: Tracker) -> None:
+    """Put files and metrics of all final sets beside the study's run in MLflow."""
+    labels = folder / FINAL / _LABELS
+    if not labels.exists():
+        return
+    tracker.log_artifact(labels, FINAL)
+    for corpus in read_document(labels):
+        for reader in (BASE, CHAMPION):
+            place = final_folder(corpus, reader)
+            publish_files(tracker, folder / place, place)
+            scores = read_scores(folder / place / SCORES_FILE)
+            tracker.log_metrics(metrics_of(corpus, reader, scores))
 
 
 def _score(run: Run, final: ScoredSet, reader: str, model: str) -> GxltScores:
@@ -49,10 +60,7 @@ def _score(run: Run, final: ScoredSet, reader: str, model: str) -> GxltScores:
         run.say(f"{damage}; {final.name} is read again")
     if damage:
         write_reading(kept, read_on_cluster(run, final, model), final.label)
-    publish_files(run.tracker, kept, place)
-    scores = read_scores(kept / SCORES_FILE)
-    run.tracker.log_metrics(metrics_of(final.name, reader, scores))
-    return scores
+    return read_scores(kept / SCORES_FILE)
 
 
 def read_finals(folder: Path) -> dict[ScoredSet, dict[str, pd.DataFrame]]:

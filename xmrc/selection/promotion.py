@@ -7,26 +7,26 @@ the run that registered it; tags of its version say where, and of which set they
 import json
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from xmrc.data.scored_set import ScoredSet
 from xmrc.errors import DataError, ResourceError
 from xmrc.scoring.evaluation_files import read_scores, write_scores
 from xmrc.scoring.gxlt import GxltScores
-from xmrc.search.folder import CHAMPION, PROMOTION, VERDICT
-from xmrc.search.ledger import TrialRecord
+from xmrc.search.folder import CHAMPION, PROMOTION, StudyFolder
 from xmrc.search.reading import read_on_cluster
 from xmrc.search.run import Run
 from xmrc.selection.contenders import SEED, Contender
 from xmrc.selection.decision import Decision, decide
-from xmrc.settings import PromotionSettings
+from xmrc.settings import PromotionSettings, Study
 from xmrc.tables import Table, frame_of
 from xmrc.tracking.artifacts import fetch_file
-from xmrc.tracking.registry import Version, version_of
+from xmrc.tracking.registry import ALIAS, Version, version_of
 from xmrc.tracking.tracker import Tracker
 
 RUN, SET, SEEDS = "xmrc.promotion_run", "xmrc.promotion_set", "xmrc.promotion_seeds"
+_REASON = "xmrc.verdict"  # likewise a tag of the version
+_UNSEEN = "promotion_set"  # a key of the study's state: which set it is, by content
 
 
 @dataclass(frozen=True)
@@ -37,55 +37,33 @@ class Verdict:
     reason: str
     tags: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def on_version(self) -> dict[str, str]:
+        """All of it but the alias, as tags of the version."""
+        return {**self.tags, _REASON: self.reason}
 
-def decide_promotion(run: Run, found: Sequence[Contender]) -> Verdict:
-    """Compare the winner's seeds with the champion's; what was judged once stays as it is.
+
+def verdict_on(version: Version) -> Verdict:
+    """The verdict that was written on a version."""
+    tags = {key: version.tags[key] for key in (RUN, SET, SEEDS) if key in version.tags}
+    return Verdict(version.tags[ALIAS], version.tags[_REASON], tags)
+
+
+def score_seeds(run: Run, found: Sequence[Contender]) -> None:
+    """Let the reader of every seed of the winner answer the promotion set: `promotion/1.json` on.
 
     `found`: the contenders of a confirmation, the winner first; empty where nothing was trained
-    again. Errors: ResourceError if MLflow does not answer.
+    again.
     """
-    known = run.folder.state().get(VERDICT)
-    if known is not None:
-        return Verdict(**known)
-    champion = version_of(run.tracker, run.study.tracking.register_as, CHAMPION)
-    verdict = _compared(run, found[0], champion) if found else unconfirmed(champion)
-    run.folder.remember(**{VERDICT: asdict(verdict)})
-    return verdict
-
-
-def unconfirmed(champion: Version | None) -> Verdict:
-    """A winner without fresh seeds has nothing to beat a champion with."""
-    if champion is None:
-        return verdict_of(decide(None, []), {})
-    text = "it was not confirmed with fresh seeds (search.confirm), so not compared with the"
-    return verdict_of(Decision(False, f"{text} champion, version {champion.number}"), {})
-
-
-def _compared(run: Run, winner: Contender, champion: Version | None) -> Verdict:
-    """The seeds of both on the promotion set."""
-    unseen = run.prepared.promotion
+    if not found:
+        return
+    unseen, seeds = run.prepared.promotion, found[0].seeds
     assert unseen is not None, "a study with confirmation has a promotion set"
-    scores = _score_seeds(run, unseen, winner.seeds)
-    decision = compare_with_champion(
-        run.tracker, champion, scores, unseen.content, run.study.promotion
-    )
-    tags = {RUN: run.tracker.run_id(), SET: unseen.content, SEEDS: json.dumps(len(scores))}
-    return verdict_of(decision, tags)
-
-
-def _score_seeds(run: Run, unseen: ScoredSet, seeds: Sequence[TrialRecord]) -> list[GxltScores]:
-    """Let the reader of every seed answer the promotion set; files `promotion/1.json` and on."""
     run.say(f"promotion: {len(seeds)} seeds on {unseen.name}, of which the search saw nothing")
-    found, rows = [], []
-    for number, record in enumerate(seeds, 1):
-        file = run.folder.path / PROMOTION / _seed_file(number)
+    run.folder.remember(**{_UNSEEN: unseen.content})
+    for record, file in zip(seeds, _seed_files(run.folder, found), strict=True):
         if not _is_kept(run, file):
             write_scores(file, read_on_cluster(run, unseen, str(run.reader(record))).scores)
-        run.tracker.log_artifact(file, PROMOTION)
-        found.append(read_scores(file))
-        rows.append({"seed": record.values[SEED], **found[-1].metrics})
-    run.tracker.log_table(Table(frame_of(rows)), f"{PROMOTION}/seeds.csv")
-    return found
 
 
 def _is_kept(run: Run, file: Path) -> bool:
@@ -95,6 +73,41 @@ def _is_kept(run: Run, file: Path) -> bool:
     except DataError as damage:
         run.say(f"{damage}; the seed is read again")
         return False
+
+
+def send_promotion(folder: StudyFolder, tracker: Tracker, found: Sequence[Contender]) -> None:
+    """Put the scores on the promotion set beside the study's run, for those who come after."""
+    rows, seeds = [], found[0].seeds if found else ()
+    for record, file in zip(seeds, _seed_files(folder, found), strict=True):
+        tracker.log_artifact(file, PROMOTION)
+        rows.append({"seed": record.values[SEED], **read_scores(file).metrics})
+    if rows:
+        tracker.log_table(Table(frame_of(rows)), f"{PROMOTION}/seeds.csv")
+
+
+def decide_promotion(
+    folder: StudyFolder, study: Study, tracker: Tracker, found: Sequence[Contender]
+) -> Verdict:
+    """Compare the winner's seeds with the champion's at the server of the tracker.
+
+    Errors: ResourceError if MLflow does not answer.
+    """
+    champion = version_of(tracker, study.tracking.register_as, CHAMPION)
+    if not found:
+        return unconfirmed(champion)
+    unseen = folder.state()[_UNSEEN]
+    scores = [read_scores(file) for file in _seed_files(folder, found)]
+    decision = compare_with_champion(tracker, champion, scores, unseen, study.promotion)
+    tags = {RUN: tracker.run_id(), SET: unseen, SEEDS: json.dumps(len(scores))}
+    return verdict_of(decision, tags)
+
+
+def unconfirmed(champion: Version | None) -> Verdict:
+    """A winner without fresh seeds has nothing to beat a champion with."""
+    if champion is None:
+        return verdict_of(decide(None, []), {})
+    text = "it was not confirmed with fresh seeds (search.confirm), so not compared with the"
+    return verdict_of(Decision(False, f"{text} champion, version {champion.number}"), {})
 
 
 def compare_with_champion(
@@ -116,6 +129,8 @@ def compare_with_champion(
         try:
             before = _stored_scores(tracker, champion)
         except (DataError, ResourceError) as error:
+            if not tracker.answers_within(0):
+                raise
             text = f"the scores of the champion, version {champion.number}, are not to be had"
             return Decision(False, f"{text}: {error}")
     limits = {"alpha": settings.alpha, "max_language_drop": settings.max_language_drop}
@@ -149,6 +164,12 @@ def verdict_of(decision: Decision, tags: Mapping[str, str]) -> Verdict:
     """What is written on the version."""
     reason = "Champion" if decision.promoted else "Not champion"
     return Verdict(decision.alias, f"{reason}: {decision.reason}.", tags)
+
+
+def _seed_files(folder: StudyFolder, found: Sequence[Contender]) -> list[Path]:
+    """The files with the scores of the winner's seeds, worst first."""
+    numbers = range(1, 1 + len(found[0].seeds)) if found else ()
+    return [folder.path / PROMOTION / _seed_file(number) for number in numbers]
 
 
 def _seed_file(number: int) -> str:

@@ -7,12 +7,13 @@ raised, so that an outage of the tracking server stops no search.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from time import monotonic
+from time import monotonic, sleep
 
 from xmrc.tracking.interrupts import uninterrupted
 from xmrc.tracking.server import cause, patience
 
 SECONDS_BETWEEN_TRIES = 15.0
+_SECONDS_BETWEEN_QUESTIONS = 1.0
 _TRIES = 3  # of a write that fails although the server answers
 
 
@@ -40,9 +41,20 @@ class Outbox:
             with patience(retries=0, seconds=10):
                 self._work()
 
+    def answers_within(self, seconds: float) -> bool:
+        """Whether the server answers, now or seconds later; if not it is left alone a while."""
+        until = monotonic() + seconds
+        with patience(retries=0, seconds=5):
+            while not self._answers():
+                if monotonic() >= until:
+                    self._next_try = monotonic() + SECONDS_BETWEEN_TRIES
+                    return False
+                sleep(_SECONDS_BETWEEN_QUESTIONS)
+        return True
+
     def close(self) -> list[str]:
         """Try once more, with more patience; what is not written after that, and why."""
-        with patience(retries=3, seconds=30):
+        with patience(retries=2, seconds=5):
             while self._waiting and self._answers():
                 self._work()
         return [*self._lost, *(f"{what}: {self.reason}" for what in self._waiting)]

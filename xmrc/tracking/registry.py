@@ -60,6 +60,7 @@ SIGNATURE = ModelSignature(  # start and end in characters of the context; nbest
     ),
 )
 _MODEL = re.compile(r"models:/([^/@]+)(?:@([\w-]+)|/(\d+))")
+ALIAS, _MADE_BY, _COMPLETE = "xmrc.alias", "xmrc.origin_run", "xmrc.complete"  # tags
 _READER = "reader"  # the checkpoint among the artifacts of the model
 
 
@@ -112,10 +113,13 @@ def register(
             mlflow_model=card,
         )
         seal(_reader(local))
+        own = {_MADE_BY: tracker.origin, ALIAS: alias}
         with refusing(tracker.uri):
             _upload(tracker, card, local)
             with uninterrupted():  # no version without its alias
-                return _version(tracker.client, card, name, alias, {**scores, **tags}, description)
+                return _version(
+                    tracker.client, card, name, alias, {**scores, **tags, **own}, description
+                )
 
 
 def _upload(tracker: Tracker, card: Model, local: Path) -> None:
@@ -150,8 +154,13 @@ def _version(
         description=description,
         model_id=card.model_id,
     )
-    client.set_registered_model_alias(name, alias, version.version)
+    _complete(client, name, str(version.version), alias)
     return str(version.version)
+
+
+def _complete(client: MlflowClient, name: str, version: str, alias: str) -> None:
+    client.set_registered_model_alias(name, alias, version)
+    client.set_model_version_tag(name, version, _COMPLETE, "true")
 
 
 @dataclass(frozen=True)
@@ -172,6 +181,21 @@ def version_of(tracker: Tracker, name: str, alias: str) -> Version | None:
                 raise
             return None
     return Version(str(found.version), dict(found.tags))
+
+
+def version_made_by(tracker: Tracker, name: str) -> Version | None:
+    """The version of `name` that the tracker's study has registered at this server, whenever.
+
+    One that a kill left without its alias gets it. ResourceError: the server does not answer.
+    """
+    with refusing(tracker.uri), only_here(tracker.uri):
+        versions = tracker.client.search_model_versions(f"name = '{name}'")
+        made = [one for one in versions if one.tags.get(_MADE_BY) == tracker.origin]
+        if not made:
+            return None
+        if _COMPLETE not in made[0].tags:
+            _complete(tracker.client, name, str(made[0].version), made[0].tags[ALIAS])
+        return Version(str(made[0].version), dict(made[0].tags))
 
 
 def fetch(model: str, *, uri: str | None, storage: str, cache: Path) -> Path:

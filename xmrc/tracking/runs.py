@@ -23,6 +23,7 @@ STATUS = {  # as in mlflow.optuna
     "failed": "FAILED",
 }
 _TRIAL, _STATE, _CAUSE, PARENT = "xmrc.trial_id", "xmrc.state", "xmrc.cause", "mlflow.parentRunId"
+_ORIGIN = "xmrc.origin_run"
 _ENTITIES_PER_BATCH = 100  # MLflow's limit for parameters and for tags
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
@@ -51,8 +52,14 @@ class Runs:
         """The run of a trial of the study `parent`."""
         return self._first(f"tags.`{_TRIAL}` = '{trial}' and tags.`{PARENT}` = '{parent}'")
 
-    def create(self, name: str) -> TrackedRun:
-        return self._create(name, {_STATE: "running"})
+    def copy_of(self, run_id: str) -> TrackedRun | None:
+        """The run of a study that began with the run `run_id` at another server."""
+        return self._first(f"tags.`{_ORIGIN}` = '{run_id}'")
+
+    def create(self, name: str, origin: str | None = None) -> TrackedRun:
+        """A new run; `origin`: that with which the study began at another server."""
+        tags = {_STATE: "running"}
+        return self._create(name, tags if origin is None else {**tags, _ORIGIN: origin})
 
     def create_child(self, parent: str, trial: str, name: str) -> TrackedRun:
         return self._create(name, {_TRIAL: trial, PARENT: parent, _STATE: "running"})

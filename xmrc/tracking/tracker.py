@@ -22,7 +22,6 @@ from xmrc.errors import ResourceError
 from xmrc.tables import Table, as_csv
 from xmrc.tracking.names import numbers, texts
 from xmrc.tracking.outbox import Outbox
-from xmrc.tracking.provenance import provenance
 from xmrc.tracking.runs import INTERRUPTED, NOTHING, STATUS, Runs, TrackedRun
 from xmrc.tracking.server import (
     artifact_root,
@@ -47,6 +46,7 @@ class Tracker:
 
     def __post_init__(self) -> None:
         self._runs = Runs(self.client, self.experiment_id)
+        self._origin = ""
         self._outbox = Outbox(lambda: self.client.get_experiment(self.experiment_id))
 
     @classmethod
@@ -97,19 +97,30 @@ class Tracker:
         tags: Mapping[str, object],
         run_id: str | None = None,
     ) -> str:
-        """Start the parent run, or continue `run_id`; the id to continue with. Tags say also who,
-        which commit and which packages. ResourceError: no answer, or no such run any more."""
+        """Start the parent run, or continue that of the study which began with the run `run_id`;
+        the id to continue with, here and at any other server. ResourceError: no answer."""
         with refusing(self.uri), patience(retries=1, seconds=5):
-            self._study = self._runs.find(run_id) if run_id else self._runs.create(name)
-            if self._study is None:
-                raise ResourceError(
-                    f"tracking.uri: MLflow at {self.uri} has no run {run_id}, with which this "
-                    "study began; resume with the server it began with"
-                )
+            self._study = self._begun(run_id) or self._runs.create(name, run_id)
             self._runs.fix(self._study, texts(params))
-            self._runs.label(self._study, texts({**provenance(), **tags}))
+            self._runs.label(self._study, texts(tags))
             self._runs.reopen(self._study)
-        return self._study.run_id
+        self._origin = run_id or self._study.run_id
+        return self._origin
+
+    def _begun(self, run_id: str | None) -> TrackedRun | None:
+        if run_id is None:
+            return None
+        return self._runs.find(run_id) or self._runs.copy_of(run_id)
+
+    @property
+    def origin(self) -> str:
+        """The run with which the study began, at whatever server: the same wherever it is sent."""
+        assert self._origin, "start_study comes first"
+        return self._origin
+
+    def answers_within(self, seconds: float) -> bool:
+        """Whether the server answers, now or some seconds later."""
+        return self._outbox.answers_within(seconds)
 
     def end_study(self, state: str, cause: str = "") -> None:
         """`state` is finished, stopped or failed."""
