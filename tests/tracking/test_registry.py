@@ -11,7 +11,14 @@ from xmrc.errors import DataError, ResourceError, SettingsError
 from xmrc.files import SEAL, is_intact
 from xmrc.tracking.artifacts import study_run
 from xmrc.tracking.readers import find_reader
-from xmrc.tracking.registry import SIGNATURE, check_name, fetch, register
+from xmrc.tracking.registry import (
+    SIGNATURE,
+    Version,
+    check_name,
+    fetch,
+    register,
+    version_made_by,
+)
 from xmrc.tracking.tracker import Tracker
 
 CODE = '''
@@ -114,7 +121,12 @@ def test_the_champion_loads_and_answers_without_us(
     version = tracker.client.get_model_version_by_alias(name, "champion")
     assert version.run_id == tracker.run_id("t1")
     assert study_run(f"models:/{name}/1", uri=tracker.uri, storage="") == tracker.run_id()
-    assert version.tags == {"gxlt_f1": "61.25"}
+    assert version.tags == {
+        "gxlt_f1": "61.25",
+        "xmrc.alias": "champion",
+        "xmrc.origin_run": tracker.origin,
+        "xmrc.complete": "true",
+    }
     assert version.description == "a *test*"
     logged = tracker.client.get_logged_model(version.source.removeprefix("models:/"))
     assert logged.source_run_id == tracker.run_id("t1")
@@ -199,6 +211,22 @@ def test_a_model_of_another_maker_is_refused_in_one_line(card: str, tmp_path: Pa
     (tmp_path / "MLmodel").write_text(card)
     with pytest.raises(ResourceError, match="holds no reader of ours"):
         fetch(str(tmp_path), uri=None, storage="runs", cache=tmp_path / "cache")
+
+
+def test_a_version_that_a_kill_left_without_its_alias_gets_it(
+    tracker: Tracker, name: str, code: Path, tmp_path: Path
+) -> None:
+    assert version_made_by(tracker, name) is None
+    put(tracker, checkpoint(tmp_path / "best", "Berlin"), name, code)
+    tracker.client.delete_registered_model_alias(name, "champion")
+    tracker.client.delete_model_version_tag(name, "1", "xmrc.complete")
+    made = version_made_by(tracker, name)
+    assert made is not None
+    assert made.number == "1"
+    assert tracker.client.get_model_version_by_alias(name, "champion").version in (1, "1")
+    tracker.client.delete_registered_model_alias(name, "champion")
+    assert version_made_by(tracker, name) == Version("1", {**made.tags, "xmrc.complete": "true"})
+    assert "champion" not in tracker.client.get_registered_model(name).aliases, "as a user wants it"
 
 
 def test_the_signature_takes_a_table_of_texts() -> None:
