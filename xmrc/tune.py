@@ -77,7 +77,7 @@ def _print_comparison(outcome: Outcome, console: Console) -> None:
         say(console, f"{name}: {_base_and_champion(before[name], after[name])}")
     registered = outcome.registration
     if registered is None:
-        say(console, "registered: nothing, as MLflow does not answer; promotion is decided then")
+        say(console, "registered: nothing yet; promotion is decided when the study is sent")
         return
     trial = outcome.champion.trial.number
     say(console, f"registered: {registered.model} is version {registered.version} (trial {trial})")

@@ -145,7 +145,7 @@ def secretly(server: Server) -> str:
 def test_the_study_ends_well_and_says_how_to_send_it(story: Story) -> None:
     assert (story.study.code, story.study.err) == (0, "")
     root, folder = story.storage.root, story.storage.folder("lost")
-    assert story.study.line("registered: ").startswith("registered: nothing, as MLflow does not")
+    assert story.study.line("registered: ").startswith("registered: nothing yet; promotion")
     assert story.study.lines[-1].strip() == (
         f"python -m xmrc.report --upload lost/{folder.name} --storage {root} "
         f"--tracking-uri {story.uri}"
