@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -66,13 +67,14 @@ class Running:
     """A command that can be watched and killed."""
 
     def __init__(self, words: list[str], home: Path, cwd: Path = REPOSITORY, **more: str) -> None:
+        # they live as long as the process that writes to them
+        self._out, self._err = (tempfile.TemporaryFile("w+") for _ in range(2))  # noqa: SIM115
         self.process = subprocess.Popen(
             words,
             cwd=cwd,
             env={**clean_environment(home), **more},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
+            stdout=self._out,
+            stderr=self._err,
             start_new_session=True,
             # A shell has its background jobs ignore Ctrl-C, and they hand that down.
             preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
@@ -102,9 +104,15 @@ class Running:
         os.kill(self.process.pid, number)
         return self.end()
 
+    @property
+    def printed(self) -> str:
+        """Standard output until now."""
+        return Path(f"/proc/self/fd/{self._out.fileno()}").read_text()
+
     def end(self) -> Done:
-        out, err = self.process.communicate(timeout=PATIENCE)
-        return Done(self.process.returncode, out, err)
+        self.process.wait(timeout=PATIENCE)
+        self._err.seek(0)
+        return Done(self.process.returncode, self.printed, self._err.read())
 
 
 @dataclass(frozen=True)
