@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from hungry_reader import HungryReader
 from tiny_jobs import Recorder, run_job, tiny_job
 from tiny_training import (
     AA_CL,
@@ -16,14 +17,16 @@ from tiny_training import (
     Setting,
     make_folder,
     no_metrics,
+    outcome_of,
     run_alone,
     tiny_training,
     tiny_windows,
 )
+from torch import nn
 from transformers import AutoModelForQuestionAnswering, masking_utils
 
 from xmrc.learning.checkpoints import MODEL
-from xmrc.learning.loop import Training
+from xmrc.learning.loop import Evaluation, Training
 from xmrc.learning.model import load_model
 from xmrc.learning.prediction import predict
 from xmrc.learning.step import Worker, random_state, set_random_state
@@ -149,3 +152,30 @@ def test_a_whole_job_gives_a_reader_that_answers_alike_on_both(
     for one, other in zip(on_cpu, on_gpu, strict=True):
         assert [span.text for span in one.nbest[:1]] == [span.text for span in other.nbest[:1]]
         assert one.score == pytest.approx(other.score, abs=1e-4)
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_memory_that_runs_out_makes_the_same_training(name: str, folder: Path) -> None:
+    """Three windows at a time are more than this process may have of the GPU, and two are not."""
+    setting = Setting(OBJECTIVES[name], EXACT, evaluate_every=1.0, windows=20)
+    expected = run_alone(folder, setting, worker=GPU)
+    total = torch.cuda.get_device_properties(GPU.device).total_memory
+    allowed, hungry = total // 10, list[HungryReader]()
+
+    def wrap(module: nn.Module) -> nn.Module:
+        hungry.append(HungryReader(module, int(0.4 * allowed)))
+        return hungry[0]
+
+    torch.cuda.empty_cache()
+    torch.cuda.set_per_process_memory_fraction(0.1)
+    try:
+        run, heard = tiny_training(folder, setting, worker=GPU, wrap=wrap), list[Evaluation]()
+        run.fit(no_metrics, heard.append)
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+    assert hungry[0].refused > 0
+    found = outcome_of(run, heard)
+    for row, same in zip(found.history, expected.history, strict=True):
+        assert {key: row[key] for key in same} == pytest.approx(same, abs=1e-7)
+    for weight, value in expected.weights.items():
+        torch.testing.assert_close(found.weights[weight], value, rtol=0, atol=1e-7)

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from hungry_reader import HungryReader
 from tiny_training import (
     AA_CL,
     CE,
@@ -39,23 +40,6 @@ SHARE = int(0.4 * MEMORY)
 TRAINING = TrainingSettings(epochs=2, batch_size=4, learning_rate=2e-2)
 
 
-class Hungry(nn.Module):
-    """A reader whose passes take memory by the window."""
-
-    def __init__(self, reader: nn.Module, share: int = SHARE) -> None:
-        super().__init__()
-        self.reader, self.share, self.refused = reader, share, 0
-
-    def forward(self, **inputs: Any) -> Any:
-        wanted = len(inputs["input_ids"]) * self.share
-        try:
-            torch.empty(wanted, dtype=torch.uint8)
-        except RuntimeError:
-            self.refused += 1
-            raise
-        return self.reader(**inputs)
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_folder(tmp_path_factory.mktemp("memory"))
@@ -68,10 +52,10 @@ def test_the_training_is_that_of_a_machine_with_more_memory(
     """Every loss of every step, c_kl of each language pair, weights and theta."""
     setting = Setting(objective, TRAINING, evaluate_every=1 / 3, windows=9)
     expected = run_alone(folder, setting)
-    hungry: list[Hungry] = []
+    hungry: list[HungryReader] = []
 
     def wrap(module: nn.Module) -> nn.Module:
-        hungry.append(Hungry(module))
+        hungry.append(HungryReader(module, SHARE))
         return hungry[0]
 
     run, heard = tiny_training(folder, setting, wrap=wrap), list[Evaluation]()
@@ -88,7 +72,7 @@ def test_the_training_is_that_of_a_machine_with_more_memory(
 
 def test_one_window_that_does_not_fit_is_named(folder: Path) -> None:
     setting = Setting(CE, TRAINING, evaluate_every=1.0, windows=9)
-    run = tiny_training(folder, setting, wrap=lambda module: Hungry(module, 3 * SHARE))
+    run = tiny_training(folder, setting, wrap=lambda module: HungryReader(module, 3 * SHARE))
     with pytest.raises(MemoryExceededError, match=r"^memory: one window of \d+ tokens must fit"):
         run.fit(no_metrics, [].append)
 
