@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from command_runs import Done, run
+from command_runs import Done, Running, run
 from ray_here import CPUS, clean_environment
 
 PATIENCE = 120.0  # seconds until a head answers
@@ -38,12 +38,20 @@ class Head:
     address: str
     token: str
 
-    def ray(self, *words: str, token: str | None = None, **more: str) -> Done:
+    def ray(self, *words: str, token: str | None = None) -> Done:
         """`ray …` of somebody who knows the token, or another one."""
-        known = self.token if token is None else token
-        more = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": known, **more}
-        more["RAY_API_SERVER_ADDRESS"] = self.address
-        return run(["ray", *words], self.home, cwd=self.clone, **more)
+        return run(["ray", *words], self.home, cwd=self.clone, **self._known(token))
+
+    def begin(self, *words: str) -> Running:
+        """`ray …` of somebody who knows the token, to be watched."""
+        return Running(["ray", *words], self.home, cwd=self.clone, **self._known(None))
+
+    def _known(self, token: str | None) -> dict[str, str]:
+        return {
+            "RAY_API_SERVER_ADDRESS": self.address,
+            "RAY_AUTH_MODE": "token",
+            "RAY_AUTH_TOKEN": self.token if token is None else token,
+        }
 
 
 @contextmanager
