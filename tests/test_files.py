@@ -44,7 +44,7 @@ def test_a_document_is_read_as_it_was_written(content: object, tmp_path: Path) -
 def test_a_document_is_plain_json_with_its_format_and_checksum(tmp_path: Path) -> None:
     write_document(tmp_path / "one.json", {"key": [1, 2]})
     document = json.loads((tmp_path / "one.json").read_text())
-    assert (document["format"], document["content"]) == (1, {"key": [1, 2]})
+    assert (document["format"], document["content"]) == (2, {"key": [1, 2]})
     assert len(document["sha256"]) == 64
 
 
@@ -53,8 +53,8 @@ def test_a_document_is_plain_json_with_its_format_and_checksum(tmp_path: Path) -
     [
         ('"content"', '"contents"', "must be as it was written"),
         ("0.25", "0.26", "must be as it was written"),
-        ('"format": 1', '"format": "1"', 'must be of format 1, .* got "1"'),
-        ('"format": 1,', "", "must be of format 1, .* got none"),
+        ('"format": 2', '"format": "2"', 'must be of format 2, .* got "2"'),
+        ('"format": 2,', "", "must be of format 2, .* got none"),
         ("}", "", "must be JSON, and is damaged"),
     ],
 )

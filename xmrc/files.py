@@ -25,7 +25,7 @@ from xmrc.errors import DataError, ResourceError
 
 SEAL = "seal.json"  # bytes and SHA-256 of every other file of a folder
 INTACT = "must be as it was written, and its checksum says it is not"
-_FORMAT = 1  # of the documents of a study; raised when what they hold changes
+_FORMAT = 2  # of the documents of a study; raised when what they hold changes
 
 
 @contextmanager

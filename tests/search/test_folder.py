@@ -247,10 +247,10 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("text", "rule"),
     [
-        ("[]", "must be of format 1, .*, got none"),  # as before there were formats
-        ('{"format": 2, "sha256": "", "content": []}', "must be of format 1, .*, got 2"),
-        ('{"format": 1, "sha256": "", "content": []}', "must be as it was written"),
-        ('{"format": 1', "must be JSON, and is damaged"),
+        ("[]", "must be of format 2, .*, got none"),  # as before there were formats
+        ('{"format": 1, "sha256": "", "content": []}', "must be of format 2, .*, got 1"),
+        ('{"format": 2, "sha256": "", "content": []}', "must be as it was written"),
+        ('{"format": 2', "must be JSON, and is damaged"),
     ],
 )
 def test_a_folder_of_another_format_or_a_damaged_one_is_refused(study, tmp_path, name, text, rule):
