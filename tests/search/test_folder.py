@@ -270,7 +270,7 @@ def test_a_folder_of_another_format_or_a_damaged_one_is_refused(study, tmp_path,
 def test_a_folder_of_this_format_and_one_outside_of_any_study_are_not(study, tmp_path):
     made = begin(tmp_path / "runs", study)
     made.remember(run_id="abc")
-    Ledger.open(made.path / "trials.json", "gxlt_f1").start("t1", {}, 0.0)
+    Ledger.open(made.path / "trials.json", "gxlt_f1").propose("t1", 1, {}, 0.0)
     assert resume(tmp_path / "runs", study) == made
     check_format(made.path / "champion")
     check_format(tmp_path)

@@ -34,12 +34,12 @@ def evaluations(*scores):
 def ledger(tmp_path):
     """Four trials asked for: one took 100 s, one is half through after 30 s, one has just begun."""
     ledger = Ledger.open(tmp_path / "trials.json", "gxlt_f1")
-    ledger.start("a", {"data.ntl": 3, "training.learning_rate": 3.14159e-4}, now=0.0)
+    ledger.propose("a", 1, {"data.ntl": 3, "training.learning_rate": 3.14159e-4}, now=0.0)
     ledger.evaluated("a", evaluations(50.0, 61.25), evaluations=2, now=99.0)
     ledger.end("a", "", None, now=100.0)
-    ledger.start("b", {"data.ntl": 1}, now=70.0)
+    ledger.propose("b", 2, {"data.ntl": 1}, now=70.0)
     ledger.evaluated("b", evaluations(40.0), evaluations=2, now=95.0)
-    ledger.start("c", {"data.ntl": 2}, now=100.0)
+    ledger.propose("c", 3, {"data.ntl": 2}, now=100.0)
     return ledger
 
 
@@ -67,7 +67,7 @@ def test_the_time_left_by_hand(ledger):
 def test_the_time_left_is_unknown_before_the_first_report(tmp_path):
     ledger = Ledger.open(tmp_path / "trials.json", "gxlt_f1")
     assert seconds_left(ledger, trials=4, at_once=1, now=0.0) is None
-    ledger.start("a", {}, now=0.0)
+    ledger.propose("a", 1, {}, now=0.0)
     assert seconds_left(ledger, trials=4, at_once=1, now=50.0) is None
     assert "left" not in headline(ledger, trials=4, at_once=1)
 
@@ -162,7 +162,7 @@ def test_a_terminal_has_one_table_that_is_redrawn(ledger, monkeypatch):
 
 def test_the_table_of_a_long_search_has_the_best_and_all_that_run(ledger):
     for number in range(60):
-        ledger.start(f"t{number}", {"data.ntl": 1}, now=0.0)
+        ledger.propose(f"t{number}", number, {"data.ntl": 1}, now=0.0)
         ledger.evaluated(f"t{number}", evaluations(float(number)), evaluations=1, now=1.0)
         ledger.end(f"t{number}", "", None, now=1.0)
     shown = best_and_running(ledger)
