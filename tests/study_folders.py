@@ -2,10 +2,11 @@
 
 from gxlt_scores import scored_row
 
-from xmrc.files import seal, write_document
+from xmrc.files import write_document
 from xmrc.learning.checkpoints import MODEL, STATE
 from xmrc.scoring.evaluation_files import write_tables
 from xmrc.scoring.predictions import scored_frame
+from xmrc.seals import seal
 
 STUDY = """
 name: small

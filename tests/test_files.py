@@ -16,19 +16,15 @@ from hypothesis import strategies as st
 
 from xmrc.errors import DataError, ResourceError
 from xmrc.files import (
-    SEAL,
-    check_intact,
     check_writable,
     creating_folder,
-    is_intact,
-    is_whole,
     read_document,
     remove_abandoned,
     replacing,
     replacing_folder,
-    seal,
     write_document,
 )
+from xmrc.seals import SEAL, check_intact, is_intact, is_whole, seal
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ LEFT_TO_RIGHT = [  # each imports from those before it, and from itself
     "errors",
     "credentials",
     "files",
+    "seals",
     "tables",
     "settings",
     "data",
@@ -139,7 +140,17 @@ def test_a_library_lives_in_its_rooms(library: str) -> None:
 
 def test_data_scoring_and_learning_need_no_library_of_the_search() -> None:
     """All but the workers of Ray Train; as on a machine where these libraries are not installed."""
-    bare = {"errors", "credentials", "files", "tables", "settings", "data", "scoring", "learning"}
+    bare = {
+        "errors",
+        "credentials",
+        "files",
+        "seals",
+        "tables",
+        "settings",
+        "data",
+        "scoring",
+        "learning",
+    }
     names = [module for module in modules() if module != "xmrc" and package_of(module) in bare]
     for of_ray_train in ("xmrc.learning.meeting", "xmrc.learning.worker"):
         names.remove(of_ray_train)

@@ -2,8 +2,7 @@
 
 Whatever is written appears under its name only when all of it is there: it is written beside and
 renamed into place, and the disk has it before that, so that a machine that vanishes leaves no
-empty files. What must be trusted when it is read again carries a checksum: a document that
-a study keeps, a folder that is sealed.
+empty files. What a study keeps is a document, with a checksum by which it is trusted again.
 """
 
 import errno
@@ -23,7 +22,6 @@ from typing import Any
 
 from xmrc.errors import DataError, ResourceError
 
-SEAL = "seal.json"  # bytes and SHA-256 of every other file of a folder
 INTACT = "must be as it was written, and its checksum says it is not"
 _FORMAT = 2  # of the documents of a study; raised when what they hold changes
 
@@ -165,18 +163,20 @@ def write_document(path: Path, content: Any) -> None:
 
 
 def read_document(path: Path) -> Any:
-    """What `write_document` wrote, or its copy where that is damaged, which is said.
+    """What `write_document` wrote, or its copy where that is damaged or gone, which is said.
 
-    Raises DataError (the file, the rule): another format, or damaged and without a good copy.
+    Raises DataError (the file, the rule): another format, or damaged and without a good copy;
+    FileNotFoundError: there is none, and no copy.
     """
     try:
         return _content(path)
-    except DataError as damage:
+    except (DataError, FileNotFoundError) as damage:
         try:
             content = _content(_copy(path))
         except (DataError, OSError):
             raise damage from None
-        notice(f"{damage}; its last good copy is used")
+        said = f"{path}: must be there" if isinstance(damage, OSError) else str(damage)
+        notice(f"{said}; its last good copy is used")
         return content
 
 
@@ -211,89 +211,3 @@ def digest_of(content: Any) -> str:
     """The SHA-256 of what JSON can say, by which a document knows that it is as it was written."""
     spelled = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(spelled.encode()).hexdigest()
-
-
-def seal(folder: Path) -> None:
-    """Write down what a folder holds, once all of it is there."""
-    sealed = {"bytes": _sizes(folder), "sha256": _sums(folder)}
-    write_text(folder / SEAL, json.dumps({**sealed, "seal": digest_of(sealed)}))
-
-
-def is_whole(folder: Path) -> bool:
-    """Whether a copy of a sealed folder has all of it, by the sizes; not if it was never sealed."""
-    return _sealed(folder).get("bytes") == _sizes(folder)
-
-
-def is_intact(folder: Path) -> bool:
-    """Whether a copy of a sealed folder is the very same, by the checksums; reads all of it."""
-    return is_whole(folder) and _sealed(folder).get("sha256") == _sums(folder)
-
-
-def check_intact(path: Path) -> None:
-    """Refuse a folder, or a file of it, that was damaged or lost since the folder was sealed.
-
-    What was never sealed passes, and so does what was added. Goes by the checksums, which are taken
-    once in a process as long as sizes and times stay. Raises DataError (the file, the rule).
-    """
-    folder = path if path.is_dir() else path.parent
-    if (folder / SEAL).exists():
-        files = sorted(folder.rglob("*")) if folder == path else [path, folder / SEAL]
-        only = None if folder == path else path.name
-        _check_sums(folder.absolute(), only, tuple(map(_stamp, files)))
-
-
-def damage_of(folder: Path) -> str:
-    """Why `check_intact` refuses a folder, or that it has no seal; empty where all is well."""
-    try:
-        check_intact(folder)
-        return "" if (folder / SEAL).exists() else f"{folder / SEAL}: must be there, and is not"
-    except (DataError, OSError) as error:
-        return str(error)
-
-
-def _stamp(path: Path) -> tuple[str, int, int]:
-    stat = path.lstat()
-    return str(path), stat.st_size, stat.st_mtime_ns
-
-
-@cache
-def _check_sums(folder: Path, only: str | None, stamps: tuple[tuple[str, int, int], ...]) -> None:
-    """An error is not remembered: who asks again is refused again."""
-    sums = _sealed(folder).get("sha256")
-    if sums is None:
-        raise DataError(f"{folder / SEAL}: {INTACT}")
-    for path in (folder / name for name in sums if only in (None, name)):
-        try:
-            intact = path.is_file() and _sum(path) == sums[path.relative_to(folder).as_posix()]
-        except OSError as error:
-            raise DataError(f"{path}: cannot be read: {error.strerror}") from error
-        if not intact:
-            raise DataError(f"{path}: {INTACT}")
-
-
-def _sealed(folder: Path) -> dict[str, Any]:
-    """What `seal` wrote; empty where it is damaged or there is none."""
-    try:
-        sealed = dict(json.loads((folder / SEAL).read_text(encoding="utf-8")))
-    except (FileNotFoundError, ValueError, TypeError):
-        return {}
-    return sealed if sealed.pop("seal", None) == digest_of(sealed) else {}
-
-
-def _sizes(folder: Path) -> dict[str, int]:
-    return {name: path.stat().st_size for name, path in _files(folder).items()}
-
-
-def _sums(folder: Path) -> dict[str, str]:
-    return {name: _sum(path) for name, path in _files(folder).items()}
-
-
-def _sum(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _files(folder: Path) -> dict[str, Path]:
-    """All but the seal, by their names below the folder."""
-    files = (path for path in folder.rglob("*") if path.is_file() and path.name != SEAL)
-    return {path.relative_to(folder).as_posix(): path for path in files}

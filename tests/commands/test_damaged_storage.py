@@ -9,7 +9,7 @@ import pytest
 from command_runs import Done, Storage, module, run
 from ray_here import CPUS, a_home
 
-from xmrc.files import damage_of
+from xmrc.seals import damage_of
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(1800)]
 

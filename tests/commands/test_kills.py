@@ -18,7 +18,7 @@ import pytest
 from command_runs import Done, Running, Storage, module, settings
 from ray_here import CPUS, a_home
 
-from xmrc.files import is_intact
+from xmrc.seals import is_intact
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(1800)]
 

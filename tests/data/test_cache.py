@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 import xmrc
 from xmrc.data.cache import Cache, content_hash
 from xmrc.errors import ResourceError
-from xmrc.files import SEAL, seal
+from xmrc.seals import SEAL, seal
 
 REPOSITORY = Path(xmrc.__file__).parents[1]
 SLOW_BUILDER = """
@@ -48,7 +48,7 @@ import os, sys
 from pathlib import Path
 from xmrc.data.cache import Cache
 from xmrc.errors import DataError, ResourceError
-from xmrc.files import SEAL, seal
+from xmrc.seals import SEAL, seal
 if os.getuid() == 0:
     os.setuid(65534)
 try:

@@ -61,9 +61,7 @@ def test_without_a_metric_the_last_is_the_best(kept: Checkpoints) -> None:
     assert name(replace(kept, metric=None).best()) == "2"
 
 
-@pytest.mark.parametrize(
-    "file", ["state/tensors", "model/tensors", "history.json", "observed.json", "state/seal.json"]
-)
+@pytest.mark.parametrize("file", ["state/tensors", "model/tensors", "state/seal.json"])
 @pytest.mark.parametrize("how", ["cut", "flipped", "gone"])
 def test_a_damaged_checkpoint_is_passed_over_and_named(
     kept: Checkpoints, file: str, how: str
@@ -80,6 +78,17 @@ def test_a_damaged_checkpoint_is_passed_over_and_named(
         path.write_bytes(content if how == "flipped" else content[: len(content) // 2])
     assert name(kept.newest()) == "2"
     assert [name(path) for path in kept.damaged()] == ["3"]
+
+
+def test_of_what_was_reported_there_is_a_copy(kept: Checkpoints) -> None:
+    put(kept, 50.0)
+    for file in ("history.json", "observed.json"):
+        (kept.folder / "checkpoint_000001" / file).write_text("[")
+    assert name(kept.newest()) == "1"
+    shutil.rmtree(kept.folder / "checkpoint_000001" / "state")
+    for file in kept.folder.glob("checkpoint_000001/.history*"):
+        file.write_text("[")
+    assert kept.best() is None
 
 
 def test_nothing_to_go_on_from(kept: Checkpoints) -> None:

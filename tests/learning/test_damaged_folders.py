@@ -20,11 +20,11 @@ from xmrc.data.examples import Answer, Example
 from xmrc.data.features import tokenize_texts
 from xmrc.data.store import load_examples, store_examples
 from xmrc.errors import DataError
-from xmrc.files import seal
 from xmrc.learning.candidates import CandidateStore
 from xmrc.learning.model import load_config, load_model, load_tokenizer
 from xmrc.learning.reader import Reader, read_size
 from xmrc.learning.scratch import scratch_encoder
+from xmrc.seals import seal
 from xmrc.settings import EncoderConfig
 
 RULE = "must be as it was written, and its checksum says it is not"

@@ -16,7 +16,7 @@ from xmrc.data.examples import Example
 from xmrc.data.leakage import Footprint
 from xmrc.data.store import load_examples
 from xmrc.errors import SettingsError
-from xmrc.files import SEAL, read_document
+from xmrc.files import read_document
 from xmrc.learning.candidates import CandidateSource, CandidateStore, window_codes
 from xmrc.learning.checkpoints import MODEL, STATE
 from xmrc.learning.history import HISTORY, OBSERVED
@@ -25,6 +25,7 @@ from xmrc.learning.reader import ReadingJob, predictions_from, read_share, read_
 from xmrc.learning.terms import CandidateSettings
 from xmrc.scoring.gxlt import score
 from xmrc.scoring.metrics import exact_match, f1
+from xmrc.seals import SEAL
 from xmrc.settings import ObjectiveSettings
 
 PLACE = ("evaluation", "epoch", "step")
@@ -256,7 +257,9 @@ def test_windows_longer_than_the_positions_are_refused_before_training(
 def test_a_checkpoint_opens_with_the_auto_classes_and_answers(whole: Recorder) -> None:
     last = whole.kept[-1]
     assert last is not None
-    assert sorted(path.name for path in last.iterdir()) == sorted([MODEL, STATE, HISTORY, OBSERVED])
+    assert sorted(path.name for path in last.glob("[!.]*")) == sorted(
+        [MODEL, STATE, HISTORY, OBSERVED]
+    )
     assert all((last / part / SEAL).is_file() for part in (MODEL, STATE))
     assert (last / MODEL / "model.safetensors").is_file()
     model = AutoModelForQuestionAnswering.from_pretrained(last / MODEL)

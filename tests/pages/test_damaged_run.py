@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from study_folders import CHAMPION, CONFIRM, CONFIRMING, START, study_folder
 
 from xmrc.errors import XmrcError
-from xmrc.files import seal
 from xmrc.pages.findings import read_findings
+from xmrc.seals import seal
 from xmrc.search.observed import PAIRS, ObservedTables, read_table
 
 ROW = {"evaluation": 1, "epoch": 0.5, "question_language": "en", "context_language": "de", "f1": 7}

@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from study_folders import CHAMPION
 
 from xmrc.errors import DataError, ResourceError
-from xmrc.files import seal
 from xmrc.scoring.evaluation_files import (
     EXAMPLES,
     read_examples,
@@ -28,6 +27,7 @@ from xmrc.scoring.evaluation_files import (
 )
 from xmrc.scoring.predictions import Prediction, scored_frame
 from xmrc.scoring.spans import AnswerSpan
+from xmrc.seals import seal
 
 SCORES = gxlt_scores(
     {"en-en": (80.0, 60.0, 5), "en-de": (1 / 3, 0.0, 3), "de-de": (70.0, 50.0, 2)},

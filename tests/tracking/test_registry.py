@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from xmrc.errors import DataError, ResourceError, SettingsError
-from xmrc.files import SEAL, is_intact
+from xmrc.seals import SEAL, is_intact
 from xmrc.tracking.artifacts import study_run
 from xmrc.tracking.readers import find_reader
 from xmrc.tracking.registry import (

@@ -18,7 +18,8 @@ from typing import Any
 from filelock import FileLock
 
 from xmrc.errors import ResourceError
-from xmrc.files import creating_folder, damage_of, discard_folder, notice, remove_abandoned, seal
+from xmrc.files import creating_folder, discard_folder, notice, remove_abandoned
+from xmrc.seals import damage_of, seal
 
 _STORAGE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 

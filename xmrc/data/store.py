@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from xmrc.data.cache import Cache, content_hash
 from xmrc.data.examples import Answer, Example
-from xmrc.files import check_intact
+from xmrc.seals import check_intact
 
 _ANSWER = pa.struct([("text", pa.string()), ("start", pa.int64())])
 _REPEATED = pa.dictionary(pa.int32(), pa.string())  # a context stands under many questions

@@ -17,8 +17,9 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from xmrc.errors import DataError, ResourceError
-from xmrc.files import creating_folder, is_intact, is_whole, remove_abandoned
+from xmrc.files import creating_folder, remove_abandoned
 from xmrc.learning.history import History
+from xmrc.seals import is_intact, is_whole
 
 MODEL, STATE = "model", "state"
 _LOCK = ".lock"

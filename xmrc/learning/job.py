@@ -19,7 +19,6 @@ from xmrc.data.features import Windows, WindowSize
 from xmrc.data.leakage import Footprint
 from xmrc.data.store import load_examples
 from xmrc.data.training_data import TrainingData
-from xmrc.files import seal
 from xmrc.learning.candidates import (
     CandidateSource,
     CandidateStore,
@@ -40,6 +39,7 @@ from xmrc.learning.reader import write_card
 from xmrc.learning.step import Worker
 from xmrc.learning.terms.objective import Objective
 from xmrc.learning.validation import Validation
+from xmrc.seals import seal
 from xmrc.settings import RunSettings, with_values
 
 _TENSORS = "state.pt"

@@ -22,7 +22,7 @@ from transformers import AutoConfig, AutoModelForQuestionAnswering, AutoTokenize
 
 from xmrc.data.features import Batch
 from xmrc.errors import DataError, SettingsError
-from xmrc.files import check_intact
+from xmrc.seals import check_intact
 
 _RELATIVE_POSITIONS = frozenset({"deberta", "deberta-v2"})
 OFFSET_POSITIONS = frozenset(  # their first position stands behind that of the padding

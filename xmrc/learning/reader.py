@@ -19,7 +19,6 @@ from xmrc.data.examples import Example
 from xmrc.data.features import Windows, WindowSize, cut_examples
 from xmrc.data.store import load_examples
 from xmrc.errors import DataError
-from xmrc.files import check_intact
 from xmrc.learning.model import (
     best_device,
     check_positions,
@@ -39,6 +38,7 @@ from xmrc.learning.prediction import (
     read_windows,
 )
 from xmrc.scoring.predictions import Prediction
+from xmrc.seals import check_intact
 
 CARD = "xmrc.json"  # beside the weights
 

@@ -25,11 +25,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from xmrc.errors import DataError
-from xmrc.files import INTACT, check_intact, digest_of, replacing
+from xmrc.files import INTACT, digest_of, replacing
 from xmrc.scoring.gxlt import GxltScores, language_means
 from xmrc.scoring.predictions import COLUMNS, CONTEXT, PAIR, QUESTION, Prediction
 from xmrc.scoring.score_tables import length_rows, pair_rows, rank_rows, window_rows
 from xmrc.scoring.spans import AnswerSpan
+from xmrc.seals import check_intact
 from xmrc.tables import write_csv
 
 EXAMPLES = "examples.parquet"

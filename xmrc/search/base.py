@@ -13,8 +13,8 @@ from ray.tune.experiment import Trial
 
 from xmrc.data.cache import Cache
 from xmrc.errors import XmrcError
-from xmrc.files import SEAL
 from xmrc.learning.job import TrainingJob
+from xmrc.seals import SEAL
 from xmrc.search.causes import cause_of
 from xmrc.search.ledger import FAILED, FINISHED, RUNNING, Ledger
 from xmrc.search.phases import BASE_TRAINING, TrialFiles

@@ -51,7 +51,10 @@ class StudyFolder:
     def state(self) -> dict[str, Any]:
         """What a resumed study must know beside its ledger."""
         file = self.path / _STATE
-        return dict(read_document(file)) if file.exists() else {}
+        try:
+            return dict(read_document(file))
+        except FileNotFoundError:
+            return {}
 
     def remember(self, **facts: Any) -> None:
         """Add facts to the state."""

@@ -57,7 +57,10 @@ class Ledger:
     @classmethod
     def open(cls, path: Path, metric: str) -> "Ledger":
         """Read the ledger, or begin one."""
-        records = read_document(path) if path.exists() else []
+        try:
+            records = read_document(path)
+        except FileNotFoundError:
+            records = []
         return cls(path, metric, {record["id"]: TrialRecord(**record) for record in records})
 
     def propose(self, trial_id: str, number: int, values: Mapping[str, Any], now: float) -> None:

@@ -14,11 +14,11 @@ from xmrc.data.cache import Cache, content_hash
 from xmrc.data.demo.corpus import DEMO_ENCODER
 from xmrc.data.features import WindowSize, check_window_size, distinct_texts, pair_template
 from xmrc.errors import DataError
-from xmrc.files import SEAL
 from xmrc.learning.candidates import CandidateSource
 from xmrc.learning.job import TrainingJob
 from xmrc.learning.model import check_positions, load_config, load_model, load_tokenizer
 from xmrc.learning.scratch import scratch_architecture, scratch_encoder
+from xmrc.seals import SEAL
 from xmrc.search.corpora import StudyData, study_corpora
 from xmrc.settings import EncoderConfig, ObjectiveSettings, RunSettings, Study, reach
 from xmrc.tracking.readers import check_answers

@@ -14,7 +14,6 @@ from xmrc.data.examples import Example
 from xmrc.data.features import WindowSize
 from xmrc.data.scored_set import ScoredSet
 from xmrc.data.store import load_examples, store_examples
-from xmrc.files import SEAL, seal
 from xmrc.learning.reader import CARD, ReadingJob, read_size
 from xmrc.scoring.evaluation_files import (
     TABLES,
@@ -25,6 +24,7 @@ from xmrc.scoring.evaluation_files import (
 )
 from xmrc.scoring.gxlt import GxltScores, summarise
 from xmrc.scoring.predictions import PAIR, Prediction, score_examples
+from xmrc.seals import SEAL, seal
 from xmrc.search.cluster import check_shared, predict_on_cluster, ray_cluster
 from xmrc.search.folder import START
 from xmrc.search.resources import cluster_nodes, fit_trials

@@ -10,9 +10,10 @@ from pathlib import Path
 import pandas as pd
 
 from xmrc.data.scored_set import ScoredSet
-from xmrc.files import damage_of, read_document, write_document
+from xmrc.files import read_document, write_document
 from xmrc.scoring.evaluation_files import EXAMPLES, read_examples, read_scores
 from xmrc.scoring.gxlt import GxltScores
+from xmrc.seals import damage_of
 from xmrc.search.folder import CHAMPION, FINAL
 from xmrc.search.reading import SCORES_FILE, publish_files, read_on_cluster, write_reading
 from xmrc.search.run import Run

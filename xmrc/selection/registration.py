@@ -11,9 +11,9 @@ from pathlib import Path
 
 import xmrc
 from xmrc.errors import ResourceError
-from xmrc.files import check_intact
 from xmrc.learning.checkpoints import MODEL
 from xmrc.scoring.evaluation_files import read_scores
+from xmrc.seals import check_intact
 from xmrc.search.folder import CHAMPION, SELECT, VERDICT, VERSION, StudyFolder
 from xmrc.search.reading import SCORES_FILE
 from xmrc.selection.champion import Winner, read_shown

@@ -13,8 +13,8 @@ import pandas as pd
 from mlflow.models import set_model
 from mlflow.pyfunc import PythonModel
 
-from xmrc.files import check_intact
 from xmrc.learning.reader import Reader
+from xmrc.seals import check_intact
 
 
 class _RegisteredReader(PythonModel):

@@ -4,8 +4,8 @@ import os
 from pathlib import Path
 
 from xmrc.errors import DataError
-from xmrc.files import check_intact
 from xmrc.learning.model import load_config
+from xmrc.seals import check_intact
 
 _HEAD = "ForQuestionAnswering"  # in the name of every architecture that can be a reader
 

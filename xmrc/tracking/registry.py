@@ -24,7 +24,8 @@ from mlflow.types import ColSpec, DataType, Schema
 from mlflow.types.schema import Array, Object, Property
 
 from xmrc.errors import ResourceError, SettingsError
-from xmrc.files import creating_folder, is_intact, seal
+from xmrc.files import creating_folder
+from xmrc.seals import is_intact, seal
 from xmrc.settings.yaml_text import parse_yaml
 from xmrc.tracking.interrupts import uninterrupted
 from xmrc.tracking.names import texts
