@@ -63,7 +63,8 @@ def test_the_registered_reader_is_that_of_the_best_trial(study: Study) -> None:
     version = client.get_model_version_by_alias("xmrc-gxlt", "champion")
     folder = Path(client.get_model_version_download_uri("xmrc-gxlt", version.version))
     kept = load_file(next((folder / "artifacts").rglob("model.safetensors")))
-    trained = load_file(Path(best["checkpoint"]) / "model" / "model.safetensors")
+    checkpoint = study.storage.folder("tiny") / best["checkpoint"]
+    trained = load_file(checkpoint / "model" / "model.safetensors")
     assert kept.keys() == trained.keys()
     assert all(bool((kept[name] == trained[name]).all()) for name in kept)
     assert f"(trial {best['number']})" in study.done.line("registered: models:/xmrc-gxlt@champion")

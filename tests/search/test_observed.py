@@ -48,6 +48,24 @@ def test_a_damaged_table_is_named_and_made_again(data: st.DataObject) -> None:
         assert said.getvalue() == f"note: {file}: must have what was reported; it is made again\n"
 
 
+def test_a_table_that_a_kill_left_behind_is_made_again_in_silence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The report is written before the table."""
+    reported(tmp_path)
+    behind = contents(tmp_path)
+    sums = {path: path.read_bytes() for path in tmp_path.glob("observed/*tables*")}
+    ObservedTables.open(tmp_path).put(3, {"c_kl": C_KL_ROWS})
+    whole = contents(tmp_path)
+    for path, content in {tmp_path / name: text for name, text in behind.items()}.items():
+        path.write_bytes(content)
+    for path, content in sums.items():
+        path.write_bytes(content)
+    ObservedTables.open(tmp_path)
+    assert contents(tmp_path) == whole != behind
+    assert capsys.readouterr().err == ""
+
+
 def test_a_lost_table_is_made_again_and_what_comes_next_is_added(tmp_path: Path) -> None:
     reported(tmp_path)
     whole = contents(tmp_path)
@@ -58,7 +76,7 @@ def test_a_lost_table_is_made_again_and_what_comes_next_is_added(tmp_path: Path)
 
 def test_a_damaged_report_is_refused_in_one_line(tmp_path: Path) -> None:
     reported(tmp_path)
-    for file in tmp_path.glob("observed/*"):  # and what may have been kept of it beside
+    for file in tmp_path.glob("observed/*[0-9].json*"):  # and what may have been kept of it beside
         file.write_text(file.read_text().replace("0.1", "0.2"))
     for opened in (ObservedTables.open, lambda folder: read_table(folder, PAIRS)):
         with pytest.raises(DataError, match=r"^\S+/observed/\d\.json: must be as it was written"):

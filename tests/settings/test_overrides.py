@@ -38,7 +38,7 @@ def test_values_are_yaml(load):
     assert study.settings.data.languages == ("en", "no")
     assert study.settings.training.learning_rate == 3e-5
     assert study.name == "on"
-    assert load("tracking.uri=http://host/?a=b").tracking.uri == "http://host/?a=b"
+    assert load("storage=a=b").storage == "a=b"
 
 
 def test_a_key_below_a_part_that_is_off_turns_it_on(load):

@@ -10,7 +10,9 @@ for people: what counts is what each training has reported, kept in a document o
 `observed/3.json`, of which they are made again whenever they differ.
 """
 
+import hashlib
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -43,6 +45,7 @@ class ObservedTables:
     prefix: str = ""
     _reports: dict[int, Any] = field(default_factory=dict)  # by trial, as the documents have them
     _frames: dict[str, dict[int, pd.DataFrame]] = field(default_factory=dict)  # by file, by trial
+    _sums: dict[str, str] = field(default_factory=dict)  # of the files, as they were written
 
     @classmethod
     def open(cls, folder: Path, prefix: str = "") -> "ObservedTables":
@@ -52,6 +55,8 @@ class ObservedTables:
         DataError (the file, the rule): a report is damaged.
         """
         tables = cls(folder, prefix, _read_reports(folder, prefix))
+        with suppress(FileNotFoundError):
+            tables._sums = read_document(tables._document("tables"))
         for file in _TABLES:
             tables._frames[file] = _frames_of(file, tables._reports)
             tables._restore(file)
@@ -66,7 +71,7 @@ class ObservedTables:
         before = self._reports.get(trial, {})
         if reported == before or not (before or any(reported.values())):
             return
-        write_document(self.folder / f"{self.prefix}{_REPORTS}" / f"{trial}.json", reported)
+        write_document(self._document(str(trial)), reported)
         self._reports[trial] = reported
         for file, name in _TABLES.items():
             if reported[name] != before.get(name, []):
@@ -76,22 +81,22 @@ class ObservedTables:
     def _write(self, file: str) -> None:
         path = self.folder / f"{self.prefix}{file}"
         table = _joined(self._frames[file])
-        if len(table):
-            write_csv(path, table)
-        else:
+        if not len(table):
             path.unlink(missing_ok=True)
+            return
+        write_csv(path, table)
+        self._sums[file] = _sum(path)
+        write_document(self._document("tables"), self._sums)
 
     def _restore(self, file: str) -> None:
         path, table = self.folder / f"{self.prefix}{file}", _joined(self._frames[file])
         if len(table) and not (path.exists() and path.read_bytes() == csv_of(table)):
-            if path.exists() and not _is_behind(path, csv_of(table)):
+            if path.exists() and _sum(path) != self._sums.get(file):  # else it is only behind
                 notice(f"{path}: must have what was reported; it is made again")
             self._write(file)
 
-
-def _is_behind(path: Path, whole: bytes) -> bool:
-    """Whether a table lacks rows, and that is all: a search was killed before it wrote them."""
-    return set(path.read_bytes().splitlines()) <= set(whole.splitlines())
+    def _document(self, name: str) -> Path:
+        return self.folder / f"{self.prefix}{_REPORTS}" / f"{name}.json"
 
 
 def read_table(folder: Path, file: str, prefix: str = "") -> pd.DataFrame:
@@ -100,6 +105,10 @@ def read_table(folder: Path, file: str, prefix: str = "") -> pd.DataFrame:
     Raises DataError (the file, the rule): a report is damaged.
     """
     return _joined(_frames_of(file, _read_reports(folder, prefix)))
+
+
+def _sum(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _read_reports(folder: Path, prefix: str) -> dict[int, Any]:
