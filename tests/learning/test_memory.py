@@ -28,7 +28,7 @@ from torch import nn
 
 from xmrc.data.features import Batch
 from xmrc.learning.loop import Evaluation
-from xmrc.learning.memory import MemoryExceededError, halved, run_in_memory
+from xmrc.learning.memory import MemoryExceededError, halved, looking_at_memory
 from xmrc.learning.step import Worker
 from xmrc.settings import ObjectiveSettings, TrainingSettings
 
@@ -100,8 +100,5 @@ def test_among_workers_all_begin_the_step_anew_with_half() -> None:
 
 
 def test_any_other_error_is_itself() -> None:
-    def broken() -> None:
+    with pytest.raises(RuntimeError, match="shapes do not fit"), looking_at_memory():
         raise RuntimeError("shapes do not fit")
-
-    with pytest.raises(RuntimeError, match="shapes do not fit"):
-        run_in_memory(broken)

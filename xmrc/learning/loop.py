@@ -7,7 +7,6 @@ here.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -20,7 +19,7 @@ from xmrc.data.examples import LanguagePair
 from xmrc.data.features import Batch
 from xmrc.errors import XmrcError
 from xmrc.learning.distributed import sum_over_workers
-from xmrc.learning.memory import halved, run_in_memory
+from xmrc.learning.memory import halved, looking_at_memory
 from xmrc.learning.step import GradientStep, Worker, Wrap, random_state, set_random_state
 from xmrc.learning.terms.objective import Objective
 from xmrc.settings import TrainingSettings
@@ -136,10 +135,9 @@ class Training:
         noise = random_state(self.worker.device)
         while True:
             batches, window_count, divided = self.begin_step()
-            shares = run_in_memory(
-                partial(self.gradient.run, batches, window_count, divided=divided)
-            )
-            if shares is not None:
+            with looking_at_memory() as memory:
+                shares = self.gradient.run(batches, window_count, divided=divided)
+            if not memory.ran_out:
                 self.end_step()
                 return shares
             self.max_tokens = halved(batches, self.worker)

@@ -1,10 +1,11 @@
-"""Memory that runs out in the middle of a step. In: the step. Out: what it gave, or a smaller step.
+"""Memory that runs out in the middle of a step. In: the step. Out: whether it did, a smaller step.
 
 A step is the same in micro-batches of any size, so it need not fail for want of memory.
 """
 
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 import torch
 
@@ -12,7 +13,6 @@ from xmrc.data.features import Batch
 from xmrc.errors import XmrcError
 from xmrc.learning.step import Worker
 
-_Result = TypeVar("_Result")
 _OF_THE_CPU = "DefaultCPUAllocator"  # its failure has no class of its own
 
 
@@ -27,23 +27,33 @@ class MemoryExceededError(XmrcError):
         return self.text
 
 
-def run_in_memory(work: Callable[[], _Result]) -> _Result | None:
-    """What `work` gives; None if memory ran out, and then all that it held is free again."""
+@dataclass
+class Memory:
+    """What became of a block."""
+
+    ran_out: bool = False
+
+
+@contextmanager
+def looking_at_memory() -> Iterator[Memory]:
+    """Say of the block that memory ran out in it, in place of the error."""
+    memory = Memory()
     try:
-        return work()
+        yield memory
     except RuntimeError as error:
         if not _says_memory(error):
             raise
-    if torch.cuda.is_available():  # outside of the handler, which holds the tensors of the step
-        torch.cuda.empty_cache()
-    return None
+        memory.ran_out = True
 
 
 def halved(batches: Sequence[Batch], worker: Worker) -> int:
     """Half the tokens of the largest of these micro-batches, padding included.
 
-    Errors: MemoryExceededError as in `Training.gradient_step`.
+    What the step has held on the GPU is given back. Errors: MemoryExceededError as in
+    `Training.gradient_step`.
     """
+    if worker.device.type == "cuda":
+        torch.cuda.empty_cache()
     largest = max(batches, key=lambda batch: batch.input_ids_BL.numel())
     tokens, windows = largest.input_ids_BL.numel(), len(largest)
     if windows == 1:

@@ -22,7 +22,7 @@ from xmrc.search.prepare import base_job, base_key, given_base
 from xmrc.search.progress import clock
 from xmrc.search.proposals import FAILURE, TRIAL, GivenPoints, Proposals
 from xmrc.search.run import Run
-from xmrc.search.tuner import tune_trials
+from xmrc.search.tuner import open_tuner
 
 
 class _BaseFailedError(XmrcError):
@@ -79,7 +79,8 @@ def _train_base(run: Run, job: TrainingJob) -> Path:
             return run.reader(known)
         ledger = Ledger(ledger.path, ledger.metric)  # it is tried again
     proposals = Proposals(files, ledger, GivenPoints([{}]), trials=1, room=run.room)
-    tune_trials(run, job, files, proposals, [_BaseRecorder(run, files, ledger)])
+    with open_tuner(run, job, files, proposals, [_BaseRecorder(run, files, ledger)]) as tuner:
+        tuner.fit()
     record = ledger.trials[name]
     if record.state == FAILED:
         raise _BaseFailedError(f"base: the training failed: {record.cause}")

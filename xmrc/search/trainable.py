@@ -39,16 +39,30 @@ def trainable_of(
 
     def trainable(config: dict[str, Any]) -> None:
         name = config[TRIAL]
+        checkpoints = files.of(name)
         try:
-            _train(job.with_values(config[VALUES]), files.of(name), resources, name)
+            own = job.with_values(config[VALUES])
+            if resources.workers > 1:
+                beside = replace(resources, cpus=resources.cpus - DRIVER_CPUS)
+                heard = [TuneReportCallback()]
+                train_on_workers(own, beside, checkpoints, name=name, callbacks=heard)
+                return
+            with checkpoints.held():
+                train = open_training(own, _TuneContext(checkpoints))
+                train()
         except Exception as error:
             if may_end_otherwise(error):
                 raise
-            full = isinstance(error, StorageFullError) or is_full(error)
-            never = {"evaluation": 0, "best": float("-inf")}  # neither ASHA nor Optuna counts it
-            tune.report({FAILURE: cause_of(error), STORAGE_FULL: full, **never})
+            tune.report(_failure(error))
 
     return trainable
+
+
+def _failure(error: Exception) -> dict[str, Any]:
+    """The last report of a trial that cannot be trained."""
+    full = isinstance(error, StorageFullError) or is_full(error)
+    never = {"evaluation": 0, "best": float("-inf")}  # neither ASHA nor Optuna counts it
+    return {FAILURE: cause_of(error), STORAGE_FULL: full, **never}
 
 
 def may_end_otherwise(error: Exception) -> bool:
@@ -60,18 +74,6 @@ def may_end_otherwise(error: Exception) -> bool:
     if isinstance(error, RuntimeError):
         return any(sign in str(error) for sign in _LOST)
     return isinstance(error, RayError | WorkersLostError)
-
-
-def _train(
-    job: TrainingJob, checkpoints: Checkpoints, resources: WorkerResources, name: str
-) -> None:
-    if resources.workers > 1:
-        beside = replace(resources, cpus=resources.cpus - DRIVER_CPUS)
-        train_on_workers(job, beside, checkpoints, name=name, callbacks=[TuneReportCallback()])
-        return
-    with checkpoints.held():
-        train = open_training(job, _TuneContext(checkpoints))
-        train()
 
 
 @dataclass(frozen=True)

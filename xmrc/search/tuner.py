@@ -9,7 +9,8 @@ in a temporary folder and are never read: the ledger says what is left to do.
 import math
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from ray import tune
@@ -51,9 +52,10 @@ def search_trials(run: Run, job: TrainingJob) -> Ledger:
     allowed = _failures_allowed(study, trials)
     recorder = Recorder(run, files, ledger, trials=trials, keep=study.search.keep)
     proposals = Proposals(files, ledger, search_points(study, ledger), trials=trials, room=run.room)
-    tune_trials(
-        run, job, files, proposals, [recorder], scheduler, _TooManyFailures(ledger, allowed)
-    )
+    enough = _TooManyFailures(ledger, allowed)
+    with open_tuner(run, job, files, proposals, [recorder], scheduler, enough) as tuner:
+        if proposals.left:
+            tuner.fit()
     publish_tables(run.tracker, run.folder.path)
     _check_failures(ledger, study, trials, allowed)
     check_ended(ledger, study.name, trials)
@@ -63,7 +65,8 @@ def search_trials(run: Run, job: TrainingJob) -> Ledger:
     return ledger
 
 
-def tune_trials(
+@contextmanager
+def open_tuner(
     run: Run,
     job: TrainingJob,
     files: TrialFiles,
@@ -71,18 +74,16 @@ def tune_trials(
     callbacks: Sequence[tune.Callback],
     scheduler: TrialScheduler | None = None,
     stopper: tune.Stopper | None = None,
-) -> None:
-    """Run all trainings of a phase that its ledger does not know as ended."""
-    if not proposals.left:
-        return
+) -> Iterator[Tuner]:
+    """What runs all trainings of a phase that its ledger does not know as ended."""
     trainable = trainable_of(job, files, run.fit.trial)
     with tempfile.TemporaryDirectory(prefix="xmrc-tune-") as of_ray:
-        Tuner(
+        yield Tuner(
             tune.with_resources(trainable, trial_request(run.fit.trial)),
             tune_config=TuneConfig(
                 search_alg=proposals,
                 scheduler=scheduler or FIFOScheduler(),
-                num_samples=len(proposals.left),
+                num_samples=max(1, len(proposals.left)),
                 trial_dirname_creator=lambda trial: str(trial.trial_id),
             ),
             run_config=tune.RunConfig(
@@ -93,7 +94,7 @@ def tune_trials(
                 failure_config=tune.FailureConfig(max_failures=run.study.search.max_failures),
                 stop=stopper,
             ),
-        ).fit()
+        )
 
 
 class _TooManyFailures(tune.Stopper):

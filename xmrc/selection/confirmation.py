@@ -15,7 +15,7 @@ from xmrc.search.phases import CONFIRMATION
 from xmrc.search.proposals import GivenPoints, Proposals
 from xmrc.search.recorder import Recorder, replay
 from xmrc.search.run import Run
-from xmrc.search.tuner import tune_trials
+from xmrc.search.tuner import open_tuner
 from xmrc.selection.contender_tables import contender_rows, differences_table
 from xmrc.selection.contenders import (
     SEED,
@@ -81,7 +81,9 @@ def _train(run: Run, job: TrainingJob, points: Sequence[Mapping[str, Any]]) -> L
     # whose median is registered is known at the end alone, so all are kept until then
     recorder = Recorder(run, files, ledger, trials=trials, keep=trials)
     proposals = Proposals(files, ledger, GivenPoints(points), trials=trials, room=run.room)
-    tune_trials(run, job, files, proposals, [recorder])
+    with open_tuner(run, job, files, proposals, [recorder]) as tuner:
+        if proposals.left:
+            tuner.fit()
     check_ended(ledger, run.study.name, trials)
     return ledger
 
