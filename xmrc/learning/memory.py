@@ -28,16 +28,16 @@ class MemoryExceededError(XmrcError):
 
 
 @dataclass
-class Memory:
+class _Memory:
     """What became of a block."""
 
     ran_out: bool = False
 
 
 @contextmanager
-def looking_at_memory() -> Iterator[Memory]:
+def looking_at_memory() -> Iterator[_Memory]:
     """Say of the block that memory ran out in it, in place of the error."""
-    memory = Memory()
+    memory = _Memory()
     try:
         yield memory
     except RuntimeError as error:
