@@ -33,7 +33,7 @@ from xmrc.search.prepare import prepare, trial_job
 from xmrc.search.progress import say
 from xmrc.search.resources import Fit, await_fit, room
 from xmrc.settings import Study, flat, to_yaml
-from xmrc.tracking.interrupts import undisturbed
+from xmrc.tracking.interrupts import undisturbed, uninterrupted
 from xmrc.tracking.provenance import provenance
 from xmrc.tracking.relocation import FOLDER_TAG
 from xmrc.tracking.runs import INTERRUPTED
@@ -116,12 +116,13 @@ def open_run(
 @contextmanager
 def _tracked(run: Run) -> Iterator[None]:
     """MLflow hears of the run, and how it ends; not where another search has taken it over."""
-    _start_tracking(run)
     try:
+        with uninterrupted():
+            _start_tracking(run)
         yield
     except BaseException as error:
         with undisturbed():
-            if is_ours(run.folder.path):
+            if run.tracker.started and is_ours(run.folder.path):
                 _end_tracking(run, error)
         raise
 

@@ -70,6 +70,11 @@ class Tracker:
         return cls(client, uri, found.experiment_id)
 
     @property
+    def started(self) -> bool:
+        """Whether the study has a run that it is written to."""
+        return self._study is not None
+
+    @property
     def view(self) -> str:
         """Where to look: the address of the study's run, or the command that serves it."""
         if is_database(self.uri):
