@@ -25,7 +25,7 @@ from xmrc.search.lock import LOCK, Owner, living_owner, locked
 from xmrc.search.phases import CONFIRMATION, SEARCH
 from xmrc.settings import Study, to_yaml
 from xmrc.settings.yaml_text import one_line, parse_yaml
-from xmrc.tracking.interrupts import StudyInterruptedError
+from xmrc.tracking.interrupts import study_in
 
 _SETTINGS, _STATE = "study.yaml", "state.json"
 _STUDY = "study"  # key of the state: the text of study.yaml
@@ -107,11 +107,8 @@ def storage_root(storage: str) -> Path:
 @contextmanager
 def _own(path: Path) -> Iterator[StudyFolder]:
     """A run that no other search writes to. StudyInterruptedError: the block was interrupted."""
-    with locked(path):
-        try:
-            yield StudyFolder(path)
-        except KeyboardInterrupt as interrupt:
-            raise StudyInterruptedError(path) from interrupt
+    with locked(path), study_in(path):
+        yield StudyFolder(path)
 
 
 @contextmanager

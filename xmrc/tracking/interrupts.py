@@ -24,6 +24,25 @@ class StudyInterruptedError(KeyboardInterrupt):
         self.folder = folder
 
 
+@contextmanager
+def study_in(folder: Path) -> Iterator[None]:
+    """A block whose interrupt is a StudyInterruptedError, however many signals come.
+
+    The second one may be raised at any place of what handles the first, so it is dropped from here
+    on; where it was quicker than that, it takes the place of the first.
+    """
+    try:
+        try:
+            yield
+        except KeyboardInterrupt as interrupt:
+            with undisturbed():
+                raise StudyInterruptedError(folder) from interrupt
+    except StudyInterruptedError:
+        raise
+    except KeyboardInterrupt as second:
+        raise StudyInterruptedError(folder) from second
+
+
 def heed_sigterm() -> None:
     """Have SIGTERM raise KeyboardInterrupt in the main thread from now on."""
     _terminated.clear()
