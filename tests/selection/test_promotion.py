@@ -179,7 +179,7 @@ def test_the_best_trials_are_trained_again_and_the_median_is_registered(
     assert len(used) == 5
     winner = first.contenders[0]
     assert winner.mean == max(one.mean for one in first.contenders)
-    assert first.champion.model == Path(str(winner.median.checkpoint)) / "model"
+    assert first.champion.model == first.folder / str(winner.median.checkpoint) / "model"
     score = first.champion.reading.scores.metrics["gxlt_f1"]
     assert score == pytest.approx(winner.median.best)
     left = {path.parent.name for path in (first.folder / "confirm").glob("*/checkpoint_*")}
