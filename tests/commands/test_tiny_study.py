@@ -9,6 +9,8 @@ from command_runs import NOISE, Done, Storage, module, run
 from ray_here import a_home
 from safetensors.torch import load_file
 
+pytestmark = pytest.mark.studies
+
 YAML = """
 name: tiny
 storage: {storage}
