@@ -75,7 +75,7 @@ def check_whole(study: Study) -> None:
     numbers = [*range(1, EPOCHS + 1)]
     assert [one["id"] for one in study.trials] == ["trial-1", "trial-2", "trial-3"]
     for one in study.trials:
-        assert one["state"] == "finished"
+        assert one["state"] == "finished", one["cause"]
         assert [row["evaluation"] for row in one["history"]] == numbers
     (parent,) = study.storage.parents("killed")
     assert parent.info.status == "FINISHED"

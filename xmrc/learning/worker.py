@@ -134,8 +134,14 @@ def _work(config: dict[str, Any]) -> None:
 
 
 def _cause_in(error: TrainingFailedError) -> Exception:
-    """What ended the group: an error of ours before the connections that broke in its wake."""
-    raised = error.worker_failures.values() if isinstance(error, WorkerGroupError) else ()
-    failures = [getattr(one, "_base_exc", one) for one in raised]
-    ours = [one for one in failures if isinstance(one, XmrcError)]
-    return next(iter([*ours, *failures]), WorkersLostError(str(error)))
+    """What ended the group: an error of ours, else a lost worker, else what a worker raised.
+
+    Connections break in the wake of either.
+    """
+    failures = list(error.worker_failures.values()) if isinstance(error, WorkerGroupError) else []
+    raised = [one._base_exc for one in failures if hasattr(one, "_base_exc")]
+    ours = [one for one in raised if isinstance(one, XmrcError)]
+    lost = [one for one in failures if not hasattr(one, "_base_exc")] or [error]
+    if ours or (raised and len(raised) == len(failures)):
+        return next(iter([*ours, *raised]))
+    return WorkersLostError(str(lost[0]))
