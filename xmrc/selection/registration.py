@@ -83,7 +83,7 @@ def _reader(folder: StudyFolder, winner: Winner) -> Path:
     reader = folder.path / (winner.reader.checkpoint or "") / MODEL
     if not reader.is_dir():
         raise ResourceError(f"{reader}: must be there, to register the winner")
-    check_intact(reader.parent)
+    check_intact(reader)
     return reader
 
 
