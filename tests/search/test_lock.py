@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
@@ -187,7 +188,7 @@ def test_one_process_alone_takes_over(tmp_path: Path) -> None:
 def test_one_of_many_takes_over_again_and_again(tmp_path: Path) -> None:
     """Threads, which meet more often than processes."""
     rounds, takers = 30, 8
-    gate, winners = threading.Barrier(takers), []
+    gate, winners = threading.Barrier(takers, timeout=60), []
 
     def take() -> None:
         for _ in range(rounds):
@@ -202,11 +203,9 @@ def test_one_of_many_takes_over_again_and_again(tmp_path: Path) -> None:
                 gate.wait()
             gate.wait()
 
-    threads = [threading.Thread(target=take) for _ in range(takers)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(takers) as pool:
+        for taker in [pool.submit(take) for _ in range(takers)]:
+            taker.result()
     assert winners == [True] * rounds
     assert list(tmp_path.iterdir()) == []
 

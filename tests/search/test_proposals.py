@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ray.tune.search import Searcher
 
 from xmrc.search.ledger import Ledger
 from xmrc.search.phases import SEARCH, TrialFiles
@@ -37,20 +38,27 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
 class Search:
     """A search without Ray: asks for trials, lets them report, ends them; killed at any time."""
 
-    def __init__(self, folder: Path, study: Study, room: int = 1) -> None:
+    def __init__(
+        self, folder: Path, study: Study, room: int = 1, failures_allowed: int = 20
+    ) -> None:
         self.folder, self.study, self.room = folder, study, room
+        self.failures_allowed = failures_allowed
         self.begin()
 
     def begin(self) -> None:
         files = TrialFiles(self.folder, SEARCH, "gxlt_f1")
         self.ledger = files.open_ledger()
         points = search_points(self.study, self.ledger)
-        self.proposals = Proposals(files, self.ledger, points, trials=20, room=lambda: self.room)
+        self.proposals = Proposals(
+            files, self.ledger, points,
+            trials=20, room=lambda: self.room, failures_allowed=self.failures_allowed,
+        )  # fmt: skip
         self.asked: dict[str, str] = {}  # our name to what Ray calls it
 
     def ask(self) -> dict[str, Any] | None:
         ray = f"ray-{len(self.asked)}"
         config = self.proposals.suggest(ray)
+        assert not isinstance(config, str), "there must be more to try"
         if config is not None:
             self.asked[config[TRIAL]] = ray
         return config
@@ -135,6 +143,23 @@ def test_running_trials_come_first_with_their_names_and_values(
     again = [search.ask() for _ in range(4)]
     assert again == [configs[0], configs[2], fourth, None]
     assert [record.number for record in search.ledger.trials.values()] == [1, 2, 3, 4]
+
+
+def test_a_search_that_only_fails_proposes_no_more(study: Study, tmp_path: Path) -> None:
+    """Not the second failure but the third, and what runs then stays as it is."""
+    search = Search(tmp_path, study, room=4, failures_allowed=2)
+    configs = [search.ask() for _ in range(4)]
+    assert all(configs)
+    search.end("trial-1", None)
+    search.end("trial-3", None)
+    fifth = search.ask()
+    assert fifth is not None
+    search.end(fifth[TRIAL], None)
+    assert search.proposals.suggest("one more") == Searcher.FINISHED
+    assert [record.id for record in search.ledger.unfinished] == ["trial-2", "trial-4"]
+    assert len(search.ledger.trials) == 5
+    search.begin()
+    assert search.proposals.suggest("after a kill") == Searcher.FINISHED
 
 
 def test_with_no_room_there_is_one_that_waits(study: Study, tmp_path: Path) -> None:

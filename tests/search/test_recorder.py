@@ -51,6 +51,7 @@ class Search:
         self.files = TrialFiles(self.folder, SEARCH, "gxlt_f1")
         self.opened = self.files.open_ledger()
         self.recorder = Recorder(self.run, self.files, self.opened, trials=5, keep=self.keep)
+        self.recorder.setup()
 
     def start(self, trial, ntl=1):
         if trial not in self.opened.trials:

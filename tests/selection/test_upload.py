@@ -15,6 +15,7 @@ from xmrc.files import write_document
 from xmrc.scoring.evaluation_files import write_scores
 from xmrc.scoring.gxlt import summarise
 from xmrc.scoring.predictions import scored_frame
+from xmrc.seals import seal
 from xmrc.search.folder import StudyFolder
 from xmrc.selection.registration import Registration
 from xmrc.selection.upload import send_study
@@ -185,6 +186,12 @@ def test_what_cannot_be_sent_is_refused_in_one_line(tmp_path: Path) -> None:
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     with pytest.raises(ResourceError, match="seed4/model: must be there, to register the winner"):
         send(folder, uri)
+    damaged = a_study(tmp_path / "damaged")
+    model = damaged.path / "confirm" / "seed4" / "model"
+    seal(model)
+    (model / "model.safetensors").write_bytes(b"1" * 1000)
+    with pytest.raises(DataError, match=r"seed4/model/model\.safetensors: must be as it was"):
+        send(damaged, uri)
     write_document(folder.path / "state.json", {})
     with pytest.raises(DataError, match="must be of a study that has begun"):
         send(folder, uri)

@@ -39,8 +39,6 @@ _Share = TypeVar("_Share")
 _WORKER_ENVIRONMENT = {
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",  # the default of 2 s also slows every report down
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the ledger and MLflow keep what trials report
-    "TUNE_GLOBAL_CHECKPOINT_S": "1",  # a killed search loses no more than this of its trials
-    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # it would end the search as if all trials were done
     "RAY_AIR_NEW_OUTPUT": "0",  # the newer reporter prints its box even at verbosity 0
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # as Ray will do it; spares a warning per process

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import TextIO
 
 from xmrc.errors import ResourceError
 from xmrc.tracking.interrupts import interrupt_main_thread, uninterrupted
@@ -48,10 +49,6 @@ class Owner:
     def neighbour(self) -> bool:
         """Whether its process can be seen from here."""
         return bool(self.machine) and self.machine == _machine()
-
-
-# Killed while it was writing down who it is.
-_NAMELESS = Owner("an unknown host", "", 0, "", "a moment ago", "nameless")
 
 
 @contextmanager
@@ -121,11 +118,20 @@ def _created(path: Path, mine: Owner) -> bool:
 def _owner(path: Path) -> Owner | None:
     """Who the lock names; None where there is none."""
     try:
-        return Owner(**json.loads(path.read_text(encoding="utf-8")))
+        with path.open(encoding="utf-8") as file:
+            return _read(file)
     except FileNotFoundError:
         return None
+
+
+def _read(file: TextIO) -> Owner:
+    """Who a lock names; who is still writing it, or was killed while it did, has no name."""
+    try:
+        return Owner(**json.load(file))
     except (ValueError, TypeError):
-        return _NAMELESS
+        written = os.fstat(file.fileno())
+        key = f"nameless-{written.st_ino}-{written.st_mtime_ns}"  # another one for every file
+        return Owner("an unknown host", "", 0, "", "a moment ago", key)
 
 
 def _lives(owner: Owner, path: Path) -> bool:
@@ -141,7 +147,7 @@ def _silence(path: Path) -> float:
     try:
         return probe.stat().st_mtime - path.stat().st_mtime
     except FileNotFoundError:
-        return _SECONDS_OF_SILENCE  # let go of
+        return 0.0  # let go of in this very moment
     finally:
         probe.unlink()
 

@@ -4,6 +4,7 @@ The ledger decides, not what Ray has written down: what has ended there is never
 and what ran when a search was killed comes first, under its own name.
 """
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -102,7 +103,10 @@ def search_points(study: Study, ledger: Ledger) -> _Points:
 
 
 class Proposals(Searcher):
-    """Hands the trials of a phase to Ray Tune, `room()` of them at once, each with its own name."""
+    """Hands the trials of a phase to Ray Tune, `room()` of them at once, each with its own name.
+
+    Once more than `failures_allowed` have failed there is no next one: what runs then goes on.
+    """
 
     def __init__(
         self,
@@ -112,8 +116,10 @@ class Proposals(Searcher):
         *,
         trials: int,
         room: Callable[[], int],
+        failures_allowed: float = math.inf,
     ) -> None:
         super().__init__()
+        self._failures_allowed = failures_allowed
         self._files, self._ledger, self._points, self._room = files, ledger, points, room
         ended = {record.number for record in ledger.ended}
         self.left = sorted(set(range(1, trials + 1)) - ended)
@@ -122,8 +128,10 @@ class Proposals(Searcher):
     def __getstate__(self) -> dict[str, Any]:
         return {}  # Ray pickles it for a restore that nobody asks for
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | None:
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """The next trial, if there is room for it. Ray Tune asks for no more than are left."""
+        if len(self._ledger.failed) > self._failures_allowed:
+            return Searcher.FINISHED
         if self._live and len(self._live) >= self._room():
             return None
         number = self._live[trial_id] = self.left.pop(0)

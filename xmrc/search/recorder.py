@@ -28,13 +28,18 @@ class Recorder(tune.Callback):
     ) -> None:
         self._run, self._files, self._ledger, self._keep = run, files, ledger, keep
         self._tables = ObservedTables.open(files.folder, files.phase.tables)
-        self._display = open_display(run.console, trials, run.fit.at_once)
+        self._trials = trials
         ledger.write = run.writer.write
         self._failures: dict[str, str] = {}  # why trials could not be trained, by their names
         self._silence = False
 
     def __getstate__(self) -> dict[str, Any]:
         return {}  # Ray pickles it for a restore that nobody asks for
+
+    def setup(self, stop: Any = None, num_samples: int | None = None, **info: Any) -> None:
+        """The trials begin: have a place of the terminal, until their end."""
+        run = self._run
+        self._display = open_display(run.console, self._trials, run.fit.at_once)
 
     def on_trial_start(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any

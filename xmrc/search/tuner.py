@@ -11,7 +11,6 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 from ray import tune
 from ray.tune import TuneConfig, Tuner
@@ -51,9 +50,11 @@ def search_trials(run: Run, job: TrainingJob) -> Ledger:
     _say_what_goes_on(run, files, ledger)
     allowed = _failures_allowed(study, trials)
     recorder = Recorder(run, files, ledger, trials=trials, keep=study.search.keep)
-    proposals = Proposals(files, ledger, search_points(study, ledger), trials=trials, room=run.room)
-    enough = _TooManyFailures(ledger, allowed)
-    with open_tuner(run, job, files, proposals, [recorder], scheduler, enough) as tuner:
+    points = search_points(study, ledger)
+    proposals = Proposals(
+        files, ledger, points, trials=trials, room=run.room, failures_allowed=allowed
+    )
+    with open_tuner(run, job, files, proposals, [recorder], scheduler) as tuner:
         if proposals.left:
             tuner.fit()
     publish_tables(run.tracker, run.folder.path)
@@ -73,7 +74,6 @@ def open_tuner(
     proposals: Proposals,
     callbacks: Sequence[tune.Callback],
     scheduler: TrialScheduler | None = None,
-    stopper: tune.Stopper | None = None,
 ) -> Iterator[Tuner]:
     """What runs all trainings of a phase that its ledger does not know as ended."""
     trainable = trainable_of(job, files, run.fit.trial)
@@ -92,27 +92,8 @@ def open_tuner(
                 verbose=0,
                 callbacks=list(callbacks),
                 failure_config=tune.FailureConfig(max_failures=run.study.search.max_failures),
-                stop=stopper,
             ),
         )
-
-
-class _TooManyFailures(tune.Stopper):
-    """Ends a search that only fails."""
-
-    def __init__(self, ledger: Ledger, allowed: int) -> None:
-        self._ledger, self._allowed = ledger, allowed
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {}  # Ray pickles it for a restore that nobody asks for
-
-    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-        """No trial is stopped for itself."""
-        return False
-
-    def stop_all(self) -> bool:
-        """Asked after every event."""
-        return len(self._ledger.failed) > self._allowed
 
 
 def _failures_allowed(study: Study, trials: int) -> int:
