@@ -7,9 +7,23 @@ from pathlib import Path
 import pytest
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # read at import; no test waits for a hub
+if "PYTEST_XDIST_WORKER" in os.environ:  # the others have the other CPUs
+    os.environ["OMP_NUM_THREADS"] = "1"
 
 from checkpoints import tiny_tokenizer
 from transformers import PreTrainedTokenizerBase
+
+_QUICK = "not faults and not studies"  # what `pytest` runs, as pyproject.toml says
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """`pytest` alone uses the CPUs that there are; a file is quicker, and a study whole, without.
+
+    0: none; None: as many as there are.
+    """
+    all_of_them = config.args_source is config.ArgsSource.TESTPATHS
+    return None if all_of_them and config.option.markexpr == _QUICK else 0
 
 
 @pytest.hookimpl(tryfirst=True)
