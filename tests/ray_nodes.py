@@ -1,7 +1,6 @@
 """A Ray cluster of several nodes on this machine, which come and go. In: a home. Out: its nodes."""
 
 import os
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,8 +9,6 @@ import pytest
 from ray._private.node import Node
 from ray.cluster_utils import Cluster
 from ray_here import NOT_OURS, clean_environment
-
-PATIENCE = 120.0  # seconds until a node or a process is there
 
 
 @contextmanager
@@ -47,14 +44,3 @@ def _title(pid: str) -> str:
         return Path(f"/proc/{pid}/cmdline").read_text()
     except OSError:  # it has ended
         return ""
-
-
-def node_that_runs(nodes: list[Node], title: str) -> Node:
-    """The first of the nodes on which a process is called so."""
-    until = time.monotonic() + PATIENCE
-    while time.monotonic() < until:
-        found = [node for node in nodes if runs(node, title)]
-        if found:
-            return found[0]
-        time.sleep(0.05)
-    raise TimeoutError(f"no {title} on any node")

@@ -9,7 +9,7 @@ import pytest
 from command_runs import REPOSITORY, Done, Running, Storage, module, settings
 from ray.cluster_utils import Cluster
 from ray_here import a_home
-from ray_nodes import node_that_runs, ray_nodes
+from ray_nodes import ray_nodes, runs
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(1800)]
 
@@ -58,7 +58,7 @@ def check_ended(done: Done, storage: Storage, trials: int, epochs: int) -> list[
 
 
 def test_a_search_waits_for_nodes_uses_those_that_join_and_outlives_one_that_goes() -> None:
-    epochs = 8
+    epochs = 60
     with a_cluster() as (cluster, home):
         running, storage = begin(
             cluster, home,
@@ -91,7 +91,7 @@ def test_a_search_that_waits_in_vain_says_what_is_missing() -> None:
 
 def test_two_workers_on_two_nodes_outlive_one_of_them() -> None:
     """The trial goes on where there is room: on the third node, beside the one that is left."""
-    epochs = 6
+    epochs = 20
     with a_cluster() as (cluster, home):
         nodes = [cluster.add_node(num_cpus=1) for _ in range(3)]
         running, storage = begin(
@@ -100,9 +100,9 @@ def test_two_workers_on_two_nodes_outlive_one_of_them() -> None:
             "resources.workers=2", "resources.cpus_per_worker=1",
         )  # fmt: skip
         running.wait_until(lambda: under_way(storage, 1, epochs))
-        assert "2 workers of 1 CPU" in running.printed
         (before,) = storage.trials("demo")
-        cluster.remove_node(node_that_runs(nodes, "ray::RayTrainWorker"))
+        one, _ = [node for node in nodes if runs(node, "ray::RayTrainWorker")]
+        cluster.remove_node(one)
         (trial,) = check_ended(running.end(), storage, 1, epochs)
         known = before["history"]
         assert trial["history"][: len(known)] == known
@@ -110,7 +110,7 @@ def test_two_workers_on_two_nodes_outlive_one_of_them() -> None:
 
 def test_two_trials_share_a_gpu() -> None:
     """As Ray counts it: nothing here has one."""
-    epochs = 4
+    epochs = 60
     with a_cluster() as (cluster, home):
         cluster.add_node(num_cpus=4, num_gpus=1)
         running, storage = begin(
@@ -119,5 +119,4 @@ def test_two_trials_share_a_gpu() -> None:
             "resources.gpus_per_worker=0.5",
         )  # fmt: skip
         running.wait_until(lambda: under_way(storage, 2, epochs))
-        assert "1 worker of 1 CPU, 0.5 GPU" in running.printed
         check_ended(running.end(), storage, 2, epochs)
