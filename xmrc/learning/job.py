@@ -4,14 +4,16 @@
 What it writes on the way is in `checkpoints`.
 """
 
+import io
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from xmrc.data.cache import Cache
@@ -30,12 +32,14 @@ from xmrc.learning.history import History
 from xmrc.learning.loop import Evaluation, Training
 from xmrc.learning.model import (
     check_positions,
+    copied_weights,
     load_model,
     load_tokenizer,
     on_device,
     save_checkpoint,
 )
 from xmrc.learning.reader import write_card
+from xmrc.learning.reports import Reports
 from xmrc.learning.step import Worker
 from xmrc.learning.terms.objective import Objective
 from xmrc.learning.validation import Validation
@@ -125,16 +129,23 @@ def open_training(job: TrainingJob, context: _TrainingContext) -> Callable[[], N
     def validate(reader: nn.Module) -> dict[str, float]:
         return {**of_z, **validation.scores(reader)}
 
+    reports = Reports(context.report, context.worker)
+
     def report(evaluation: Evaluation) -> None:
         history.add(evaluation, validation.observations(model))
+        write = None
         if context.worker.rank == 0:
-            with context.checkpoints.adding(evaluation.number) as folder:
-                _write_reader(folder / MODEL, model, tokenizer, data.size, footprint)
-                _write_state(folder / STATE, evaluation)
-                history.write(folder)
-        context.report(history.report(evaluations, job.metric))
+            reader = _Reader(model, copied_weights(model), tokenizer, data.size, footprint)
+            state = _serialised(evaluation.state)
+            adding = context.checkpoints.adding(evaluation.number)
+            write = partial(_write_checkpoint, adding, reader, state, history)
+        reports.put(history.report(evaluations, job.metric), write)
 
-    return partial(training.fit, validate, report)
+    def train() -> None:
+        with reports:
+            training.fit(validate, report, reports.look)
+
+    return train
 
 
 def _with_candidates(job: TrainingJob, windows: Windows) -> Windows | CandidateWindows:
@@ -172,20 +183,38 @@ def _restore(training: Training, checkpoint: Path) -> History:
     return History.read(checkpoint)
 
 
-def _write_reader(
-    folder: Path,
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    size: WindowSize,
-    footprint: Footprint,
+@dataclass(frozen=True)
+class _Reader:
+    """A reader as it was at one moment of its training."""
+
+    model: PreTrainedModel
+    weights: Mapping[str, Tensor]
+    tokenizer: PreTrainedTokenizerBase
+    size: WindowSize
+    footprint: Footprint
+
+    def write(self, folder: Path) -> None:
+        """What opens with `AutoModelForQuestionAnswering`, and says what it has learned from."""
+        save_checkpoint(self.model, self.tokenizer, folder, self.weights)
+        write_card(folder, self.size)
+        self.footprint.write(folder)
+        seal(folder)
+
+
+def _serialised(state: dict[str, Any]) -> io.BytesIO:
+    """A state as it is now, whatever becomes of its tensors."""
+    kept = io.BytesIO()
+    torch.save(state, kept)
+    return kept
+
+
+def _write_checkpoint(
+    adding: AbstractContextManager[Path], reader: _Reader, state: io.BytesIO, history: History
 ) -> None:
-    save_checkpoint(model, tokenizer, folder)
-    write_card(folder, size)
-    footprint.write(folder)
-    seal(folder)
-
-
-def _write_state(folder: Path, evaluation: Evaluation) -> None:
-    folder.mkdir()
-    torch.save(evaluation.state, folder / _TENSORS)
-    seal(folder)
+    """Beside the training, which adds nothing to its history meanwhile."""
+    with adding as folder:
+        reader.write(folder / MODEL)
+        (folder / STATE).mkdir()
+        (folder / STATE / _TENSORS).write_bytes(state.getbuffer())
+        seal(folder / STATE)
+        history.write(folder)

@@ -33,7 +33,7 @@ class DivergedError(XmrcError):
 class Evaluation:
     """The reader as it stands after `step` optimiser steps.
 
-    `state` is what going on needs beside the reader: the live tensors, to be written before
+    `state` is what going on needs beside the reader: the live tensors, to be copied before
     training goes on.
     """
 
@@ -61,6 +61,7 @@ class _TrainingWindows(Protocol):
 
 _Validate = Callable[[nn.Module], dict[str, float]]
 _Report = Callable[[Evaluation], None]
+_Attend = Callable[[bool], None]
 
 
 class Training:
@@ -98,10 +99,14 @@ class Training:
         self.step = 0
         self._order_epoch, self._order = -1, list[np.ndarray]()
 
-    def fit(self, validate: _Validate, report: _Report) -> None:
+    def fit(
+        self, validate: _Validate, report: _Report, attend: _Attend = lambda wait: None
+    ) -> None:
         """Train from where it stands to the last step; evaluate and report on the way.
 
-        Errors: DivergedError when the loss is not finite at an evaluation.
+        `attend` is called after every step, with whether the reader is to be evaluated next: what
+        was reported before must be over by then. Errors: DivergedError when the loss is not finite
+        at an evaluation.
         """
         self._seed_noise()
         sums: dict[str, Tensor] = {}
@@ -110,7 +115,9 @@ class Training:
             shares = self.gradient_step()
             for name, value in shares.items():
                 sums[name] = sums.get(name, 0) + value
-            if self.step in self.evaluation_steps:
+            evaluates = self.step in self.evaluation_steps
+            attend(evaluates)
+            if evaluates:
                 learned = {**self._means(sums, self.step - since), **self._learned()}
                 report(self._evaluation({**learned, **validate(self.model)}))
                 sums, since = {}, self.step

@@ -7,7 +7,7 @@ Shapes: B windows, L tokens.
 import contextlib
 import os
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any, NamedTuple
@@ -149,14 +149,30 @@ def on_device(
     return moved
 
 
+def copied_weights(model: nn.Module) -> dict[str, Tensor]:
+    """The weights as they are now, on the CPU; what is shared stays shared."""
+    copies: dict[Any, Tensor] = {}
+    found = {}
+    for name, weight in model.state_dict().items():
+        place = (weight.data_ptr(), weight.shape, weight.stride())
+        if place not in copies:
+            copies[place] = weight.to("cpu", copy=True)
+        found[name] = copies[place]
+    return found
+
+
 def save_checkpoint(
     model: transformers.PreTrainedModel,
     tokenizer: transformers.PreTrainedTokenizerBase,
     folder: Path,
+    weights: Mapping[str, Tensor] | None = None,
 ) -> None:
-    """Write safetensors, configuration and tokenizer into `folder`."""
+    """Write safetensors, configuration and tokenizer into `folder`.
+
+    `weights`: those of an earlier moment, as `copied_weights` gave them.
+    """
     with quiet_transformers():
-        model.save_pretrained(folder)
+        model.save_pretrained(folder, state_dict=None if weights is None else dict(weights))
         tokenizer.save_pretrained(folder)
 
 

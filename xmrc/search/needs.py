@@ -2,9 +2,10 @@
 
 Memory is an estimate. Weights, their gradients and AdamW's two moments take four copies of the
 reader; where any trial distils, its teacher takes a fifth; workers that share a batch take one more
-for what they exchange, and writing a checkpoint one more in the memory of the host. To this come
-the activations of the largest micro-batch that a trial can have: what a layer keeps of each token
-until its gradient is known. Disk is what may lie there together, corpora and tokens left out.
+for what they exchange. A checkpoint is written from a copy of all but the gradients in the memory
+of the host. To this come the activations of the largest micro-batch that a trial can have: what a
+layer keeps of each token until its gradient is known. Disk is what may lie there together, corpora
+and tokens left out.
 """
 
 from dataclasses import dataclass
@@ -63,7 +64,8 @@ def study_needs(study: Study) -> MemoryNeeds:
     copies = weights * (4 + _may_distil(study) + (study.resources.workers > 1))
     tokens = _tokens_of_a_worker(study)
     number = _FP32 if study.settings.training.precision == "fp32" else _BF16
-    host = _PROCESS + copies + weights + _FP32 * tokens * (states + pairs)
+    checkpoint = weights * (3 + _may_distil(study))
+    host = _PROCESS + copies + checkpoint + _FP32 * tokens * (states + pairs)
     return MemoryNeeds(
         host=host if given == "auto" else int(given * GIB),
         gpu=_CUDA + copies + weights + number * tokens * states,

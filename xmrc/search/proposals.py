@@ -128,7 +128,7 @@ class Proposals(Searcher):
     def __getstate__(self) -> dict[str, Any]:
         return {}  # Ray pickles it for a restore that nobody asks for
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]
         """The next trial, if there is room for it. Ray Tune asks for no more than are left."""
         if len(self._ledger.failed) > self._failures_allowed:
             return Searcher.FINISHED

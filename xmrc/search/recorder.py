@@ -36,7 +36,7 @@ class Recorder(tune.Callback):
     def __getstate__(self) -> dict[str, Any]:
         return {}  # Ray pickles it for a restore that nobody asks for
 
-    def setup(self, stop: Any = None, num_samples: int | None = None, **info: Any) -> None:
+    def setup(self, *args: Any, **info: Any) -> None:
         """The trials begin: have a place of the terminal, until their end."""
         run = self._run
         self._display = open_display(run.console, self._trials, run.fit.at_once)
