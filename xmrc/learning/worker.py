@@ -11,7 +11,9 @@ from typing import Any
 
 import ray.train
 import ray.train.torch
+from ray.exceptions import RayError
 from ray.train import UserCallback
+from ray.train.v2._internal.exceptions import RayTrainError
 from ray.train.v2.api.config import FailureConfig, LoggingConfig, RunConfig, ScalingConfig
 from ray.train.v2.api.exceptions import TrainingFailedError, WorkerGroupError
 from ray.train.v2.torch.torch_trainer import TorchTrainer
@@ -24,6 +26,8 @@ from xmrc.learning.job import TrainingJob, open_training
 from xmrc.learning.meeting import meeting_place
 from xmrc.learning.memory import MemoryExceededError
 from xmrc.learning.step import Worker
+
+_LOST = ("CUDA error", "NCCL", "gloo", "Connection reset", "Connection closed")
 
 
 @dataclass(frozen=True)
@@ -133,15 +137,21 @@ def _work(config: dict[str, Any]) -> None:
         train()
 
 
+def says_lost(error: Exception) -> bool:
+    """Whether it was raised as a device or the connection to another worker was lost."""
+    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in _LOST)
+
+
 def _cause_in(error: TrainingFailedError) -> Exception:
     """What ended the group: an error of ours, else a lost worker, else what a worker raised.
 
-    Connections break in the wake of either.
+    Connections break in the wake of any of them.
     """
     failures = list(error.worker_failures.values()) if isinstance(error, WorkerGroupError) else []
-    raised = [one._base_exc for one in failures if hasattr(one, "_base_exc")]
-    ours = [one for one in raised if isinstance(one, XmrcError)]
-    lost = [one for one in failures if not hasattr(one, "_base_exc")] or [error]
-    if ours or (raised and len(raised) == len(failures)):
-        return next(iter([*ours, *raised]))
-    return WorkersLostError(str(lost[0]))
+    ours = [one for one in failures if isinstance(one, XmrcError)]
+    lost = [one for one in failures if isinstance(one, RayTrainError | RayError)]
+    if ours:
+        return ours[0]
+    if lost or not failures:
+        return WorkersLostError(str(lost[0] if lost else error))
+    return min(failures, key=says_lost)

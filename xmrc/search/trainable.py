@@ -18,14 +18,17 @@ from xmrc.errors import XmrcError
 from xmrc.learning.checkpoints import Checkpoints, StorageFullError
 from xmrc.learning.job import TrainingJob, open_training
 from xmrc.learning.step import Worker
-from xmrc.learning.worker import WorkerResources, WorkersLostError, train_on_workers
+from xmrc.learning.worker import (
+    WorkerResources,
+    WorkersLostError,
+    says_lost,
+    train_on_workers,
+)
 from xmrc.search.causes import cause_of
 from xmrc.search.full_disk import is_full
 from xmrc.search.phases import TrialFiles
 from xmrc.search.proposals import FAILURE, STORAGE_FULL, TRIAL, VALUES
 from xmrc.search.resources import DRIVER_CPUS
-
-_LOST = ("CUDA error", "NCCL", "gloo", "Connection reset", "Connection closed")  # in RuntimeErrors
 
 
 def trainable_of(
@@ -71,9 +74,7 @@ def may_end_otherwise(error: Exception) -> bool:
         return False
     if isinstance(error, OSError):
         return not is_full(error)
-    if isinstance(error, RuntimeError):
-        return any(sign in str(error) for sign in _LOST)
-    return isinstance(error, RayError | WorkersLostError)
+    return says_lost(error) or isinstance(error, RayError | WorkersLostError)
 
 
 @dataclass(frozen=True)
