@@ -63,6 +63,7 @@ class TrainingJob:
     threads: int  # CPU threads of one worker
     candidates: CandidateSource | None = None  # where Z is, of an objective that needs it
     watch: Sequence[str] = ()  # ids of questions of `select` whose first answers are kept
+    max_tokens: int | None = None  # of a micro-batch, where more than that did not fit
 
     @property
     def data(self) -> TrainingData:
@@ -120,6 +121,8 @@ def open_training(job: TrainingJob, context: _TrainingContext) -> Callable[[], N
     )
     footprint = Footprint.read(Path(job.start)) | Footprint.of(sampled.examples)
     history = History() if newest is None else _restore(training, newest)
+    if job.max_tokens is not None:
+        training.max_tokens = job.max_tokens
     evaluations = len(training.evaluation_steps)
     if training.step == training.steps:  # finished, but nobody was left to hear it
         return partial(context.report, history.report(evaluations, job.metric))

@@ -6,7 +6,7 @@ The only room of Ray Train. A worker is a process with its own device; DDP joins
 import contextlib
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import ray.train
@@ -98,7 +98,7 @@ def train_on_workers(
             cause = _cause_in(error)
             if not isinstance(cause, MemoryExceededError) or cause.max_tokens is None:
                 raise cause from error
-        job = job.with_values({"training.max_tokens": cause.max_tokens})
+        job = replace(job, max_tokens=cause.max_tokens)
 
 
 def _train_group(
