@@ -4,7 +4,6 @@
 What it writes on the way is in `checkpoints`.
 """
 
-import io
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -139,7 +138,7 @@ def open_training(job: TrainingJob, context: _TrainingContext) -> Callable[[], N
         write = None
         if context.worker.rank == 0:
             reader = _Reader(model, copied_weights(model), tokenizer, data.size, footprint)
-            state = _serialised(evaluation.state)
+            state = _copied(evaluation.state)
             adding = context.checkpoints.adding(evaluation.number)
             write = partial(_write_checkpoint, adding, reader, state, history)
         reports.put(history.report(evaluations, job.metric), write)
@@ -204,20 +203,24 @@ class _Reader:
         seal(folder)
 
 
-def _serialised(state: dict[str, Any]) -> io.BytesIO:
-    """A state as it is now, whatever becomes of its tensors."""
-    kept = io.BytesIO()
-    torch.save(state, kept)
-    return kept
+def _copied(state: Any) -> Any:
+    """A state as it is now, on the CPU, whatever becomes of its tensors."""
+    if isinstance(state, Tensor):
+        return state.detach().to("cpu", copy=True)
+    if isinstance(state, dict):
+        return {name: _copied(one) for name, one in state.items()}
+    if isinstance(state, list | tuple):
+        return type(state)(map(_copied, state))
+    return state
 
 
 def _write_checkpoint(
-    adding: AbstractContextManager[Path], reader: _Reader, state: io.BytesIO, history: History
+    adding: AbstractContextManager[Path], reader: _Reader, state: dict[str, Any], history: History
 ) -> None:
     """Beside the training, which adds nothing to its history meanwhile."""
     with adding as folder:
         reader.write(folder / MODEL)
         (folder / STATE).mkdir()
-        (folder / STATE / _TENSORS).write_bytes(state.getbuffer())
+        torch.save(state, folder / STATE / _TENSORS)
         seal(folder / STATE)
         history.write(folder)
