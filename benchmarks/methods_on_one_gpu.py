@@ -119,8 +119,8 @@ def parse() -> argparse.Namespace:
 
 def train_base(bench: Bench) -> None:
     job = base_job(bench.study.settings, bench.prepared, threads=4)
-    train = open_training(job, Alone(bench.out / "base"))
-    train()
+    with open_training(job, Alone(bench.out / "base")) as train:
+        train()
 
 
 def mine(bench: Bench) -> None:
@@ -159,8 +159,8 @@ def trained(bench: Bench, values: Mapping[str, Any]) -> dict[str, Any]:
     began = time.time()
     folder = bench.out / "trials" / str(time.time_ns())
     alone = Alone(folder)
-    train = open_training(bench.job(values), alone)
-    train()
+    with open_training(bench.job(values), alone) as train:
+        train()
     spent = time.time() - began
     assert alone.metrics is not None
     last = {key: value for key, value in alone.metrics.items() if isinstance(value, int | float)}

@@ -144,6 +144,6 @@ def run_job_on_worker(folder: Path, worker: Worker) -> Recorder:
 
 def run_job(job: TrainingJob, recorder: Recorder) -> Recorder:
     """The job from where the recorder says to its end."""
-    train = open_training(job, recorder)
-    train()
+    with open_training(job, recorder) as train:
+        train()
     return recorder

@@ -19,7 +19,7 @@ SHORT = settings(
     "settings.data.limit=10",
     "settings.base=null",
     "settings.start_from_base=false",
-    "settings.training.epochs=2",
+    "settings.training.epochs=12",  # so that one still runs when the other begins
     "search.start_from=[]",
 )
 

@@ -114,7 +114,7 @@ def test_a_parallel_corpus_is_scored_over_all_its_language_pairs(
     assert (ended.code, ended.err) == (0, "")
 
     scores = json.loads((folder / "new/out/scores.json").read_text())
-    assert list(scores) == ["metrics", "pairs"]
+    assert list(scores) == ["metrics", "pairs", "sha256"]
     assert set(scores["pairs"]) == {"en-en", "en-de", "de-en", "de-de"}  # question-context
     for pair, values in scores["pairs"].items():
         told = pair.split("-")[1]

@@ -4,8 +4,8 @@
 What it writes on the way is in `checkpoints`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -95,10 +95,12 @@ class _TrainingContext(Protocol):
         """Hand on the metrics of one evaluation, whose checkpoint is whole by then."""
 
 
-def open_training(job: TrainingJob, context: _TrainingContext) -> Callable[[], None]:
+@contextmanager
+def open_training(job: TrainingJob, context: _TrainingContext) -> Iterator[Callable[[], None]]:
     """Build a training, put it where its last checkpoint left it, and give what runs it to its end.
 
-    What it reports on the way goes to the context. Nobody else may write its checkpoints.
+    What it reports on the way goes to the context; at the end of the block nothing more is written.
+    Nobody else may write its checkpoints.
     """
     torch.set_num_threads(job.threads)
     data, settings, newest = job.data, job.settings.training, context.checkpoints.newest()
@@ -124,7 +126,8 @@ def open_training(job: TrainingJob, context: _TrainingContext) -> Callable[[], N
         training.max_tokens = job.max_tokens
     evaluations = len(training.evaluation_steps)
     if training.step == training.steps:  # finished, but nobody was left to hear it
-        return partial(context.report, history.report(evaluations, job.metric))
+        yield partial(context.report, history.report(evaluations, job.metric))
+        return
     validation = _validation_of(job, tokenizer, context.worker)
     of_z = windows.metrics if isinstance(windows, CandidateWindows) else {}
 
@@ -143,11 +146,8 @@ def open_training(job: TrainingJob, context: _TrainingContext) -> Callable[[], N
             write = partial(_write_checkpoint, adding, reader, state, history)
         reports.put(history.report(evaluations, job.metric), write)
 
-    def train() -> None:
-        with reports:
-            training.fit(validate, report, reports.look)
-
-    return train
+    with reports:
+        yield partial(training.fit, validate, report, reports.look)
 
 
 def _with_candidates(job: TrainingJob, windows: Windows) -> Windows | CandidateWindows:

@@ -133,8 +133,8 @@ def _work(config: dict[str, Any]) -> None:
     first = context.worker.rank == 0
     with context.checkpoints.held() if first else contextlib.nullcontext():
         gather_from_workers("ready")  # before anybody looks where to go on
-        train = open_training(config["job"], context)
-        train()
+        with open_training(config["job"], context) as train:
+            train()
 
 
 def says_lost(error: Exception) -> bool:

@@ -50,8 +50,8 @@ def trainable_of(
                 heard = [TuneReportCallback()]
                 train_on_workers(own, beside, checkpoints, name=name, callbacks=heard)
                 return
-            with checkpoints.held():
-                train = open_training(own, _TuneContext(checkpoints))
+            context = _TuneContext(checkpoints)
+            with checkpoints.held(), open_training(own, context) as train:
                 train()
         except Exception as error:
             if may_end_otherwise(error):
