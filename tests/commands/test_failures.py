@@ -43,7 +43,7 @@ MEMORY = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 class HungrySettings(Section):
-    share: float = 0.4
+    share: float = 0.3
 
 
 @register_span_loss("hungry", HungrySettings)
@@ -118,7 +118,7 @@ def test_a_mistake_on_two_workers_is_not_repeated_either(home: Path) -> None:
     reason="this system refuses no memory",
 )
 def test_memory_that_runs_out_on_one_of_two_workers_changes_no_loss(home: Path) -> None:
-    """It is refused there to more than two windows, two fifths of the machine's to each."""
+    """It is refused there to more than three windows, three tenths of the machine's to each."""
     found = {}
     for loss in ("ce", "hungry"):
         done = searched(
