@@ -54,6 +54,7 @@ def test_what_is_written_in_a_while_is_seen_between_steps() -> None:
         while not sent:
             reports.look(wait=False)
             tick.wait(0.001)
+        assert sent == [{"step": 1}]
 
 
 @pytest.mark.parametrize("wait", [True, False])
