@@ -13,17 +13,14 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # the others have the other CPUs
 from checkpoints import tiny_tokenizer
 from transformers import PreTrainedTokenizerBase
 
-_QUICK = "not faults and not studies"  # what `pytest` runs, as pyproject.toml says
-
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
-    """`pytest` alone uses the CPUs that there are; a file is quicker, and a study whole, without.
+    """A set of tests, whole, uses the CPUs that there are; single files are quicker without.
 
     0: none; None: as many as there are.
     """
-    all_of_them = config.args_source is config.ArgsSource.TESTPATHS
-    return None if all_of_them and config.option.markexpr == _QUICK else 0
+    return None if config.args_source is config.ArgsSource.TESTPATHS else 0
 
 
 @pytest.hookimpl(tryfirst=True)

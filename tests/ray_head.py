@@ -35,8 +35,14 @@ class Head:
 
     home: Path
     clone: Path
-    address: str
+    address: str  # of its dashboard
+    gcs: str  # HOST:PORT, for those that connect to it
     token: str
+
+    @property
+    def joined(self) -> dict[str, str]:
+        """The environment of who connects to it."""
+        return {"RAY_ADDRESS": self.gcs, **_with(self.token)}
 
     def ray(self, *words: str, token: str | None = None) -> Done:
         """`ray …` of somebody who knows the token, or another one."""
@@ -47,28 +53,25 @@ class Head:
         return Running(["ray", *words], self.home, cwd=self.clone, **self._known(None))
 
     def _known(self, token: str | None) -> dict[str, str]:
-        return {
-            "RAY_API_SERVER_ADDRESS": self.address,
-            "RAY_AUTH_MODE": "token",
-            "RAY_AUTH_TOKEN": self.token if token is None else token,
-        }
+        known = self.token if token is None else token
+        return {"RAY_API_SERVER_ADDRESS": self.address, **_with(known)}
+
+
+def _with(token: str) -> dict[str, str]:
+    return {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token}
 
 
 @contextmanager
 def ray_head(home: Path, clone: Path) -> Iterator[Head]:
     """`ray start --head`, in a process group of its own that is ended with it."""
-    dashboard, token = free_port(), secrets.token_hex(16)
+    gcs, dashboard, token = free_port(), free_port(), secrets.token_hex(16)
     words = [
         str(Path(sys.executable).with_name("ray")), "start", "--head", "--block",
-        f"--port={free_port()}", f"--dashboard-port={dashboard}",
+        f"--port={gcs}", f"--dashboard-port={dashboard}",
         f"--num-cpus={CPUS}", f"--temp-dir={home / 'ray'}", "--include-dashboard=true",
         f"--dashboard-agent-listen-port={free_port()}", f"--metrics-export-port={free_port()}",
     ]  # fmt: skip
-    environment = clean_environment(home) | {
-        "RAY_AUTH_MODE": "token",
-        "RAY_AUTH_TOKEN": token,
-        "RAY_JOB_STOP_WAIT_TIME_S": "60",
-    }
+    environment = clean_environment(home) | _with(token) | {"RAY_JOB_STOP_WAIT_TIME_S": "60"}
     with (home / "head.log").open("w") as log:
         process = subprocess.Popen(
             words, env=environment, stdout=log, stderr=log, start_new_session=True
@@ -76,7 +79,7 @@ def ray_head(home: Path, clone: Path) -> Iterator[Head]:
         try:
             address = f"http://127.0.0.1:{dashboard}"
             _wait(address, token, process, home / "head.log")
-            yield Head(home, clone, address, token)
+            yield Head(home, clone, address, f"127.0.0.1:{gcs}", token)
         finally:
             process.terminate()
             try:

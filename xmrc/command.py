@@ -5,6 +5,7 @@ Anything else that goes wrong is a defect of ours and keeps its traceback.
 """
 
 import argparse
+import gc
 import shlex
 import signal
 import sys
@@ -30,6 +31,7 @@ def run(main: Callable[[], None]) -> None:
     """Run a command and leave the process with its exit code."""
     hide_arguments()
     heed_sigterm()
+    gc.freeze()  # a million objects of libraries stay; to look through them again takes seconds
     try:
         main()
     except XmrcError as error:
@@ -38,6 +40,8 @@ def run(main: Callable[[], None]) -> None:
     except KeyboardInterrupt as interrupt:
         with undisturbed():
             sys.exit(_interrupted(interrupt))
+    finally:
+        gc.freeze()
 
 
 def _interrupted(interrupt: KeyboardInterrupt) -> int:

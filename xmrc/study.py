@@ -12,7 +12,6 @@ from pathlib import Path
 from rich.console import Console
 
 from xmrc.errors import ResourceError
-from xmrc.pages.page import draw_champion, draw_final_sets, write_report
 from xmrc.scoring.gxlt import GxltScores
 from xmrc.search.base import find_start
 from xmrc.search.cluster import ray_cluster
@@ -117,6 +116,9 @@ def _register(run: Run, winner: Winner, found: Sequence[Contender]) -> Registrat
 
 def _draw(run: Run, champion: Champion, start: GxltScores, finals: FinalScores) -> None:
     """The pictures of champion and final sets, and the page."""
+    # A search would begin a second later for what it needs at its end.
+    from xmrc.pages.page import draw_champion, draw_final_sets, write_report
+
     folder, title = run.folder.path, f"{run.study.name}: {run.prepared.select.title}"
     draw_champion(champion.folder, title, champion.reading.scores, start)
     draw_final_sets(folder, run.study.name, finals)

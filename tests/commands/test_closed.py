@@ -124,12 +124,11 @@ def knock(search: Search, **environment: str) -> subprocess.CompletedProcess[str
         )
 
 
-def post_job(url: str, token: str | None) -> int:
-    """The status of submitting a job over HTTP."""
+def ask_jobs(url: str, token: str | None, job: dict[str, str] | None = None) -> int:
+    """The status of asking for the jobs over HTTP, or of submitting one."""
+    body = None if job is None else json.dumps(job).encode()
     request = urllib.request.Request(
-        f"http://{url}/api/jobs/",
-        json.dumps({"entrypoint": "true"}).encode(),
-        {"Content-Type": "application/json"},
+        f"http://{url}/api/jobs/", body, {"Content-Type": "application/json"}
     )
     if token is not None:
         request.add_header("Authorization", f"Bearer {token}")
@@ -169,9 +168,10 @@ def test_the_token_lets_in_and_is_asked_for_by_the_dashboard(search: Search) -> 
     assert done.returncode == 0, done.stderr
     url, answer = done.stdout.split()
     assert answer == "in"
-    assert post_job(url, None) == 401
-    assert post_job(url, "f" * 64) in (401, 403)
-    assert post_job(url, search.token) == 200
+    for job in (None, {"entrypoint": "true"}):
+        assert ask_jobs(url, None, job) == 401
+        assert ask_jobs(url, "f" * 64, job) in (401, 403)
+    assert ask_jobs(url, search.token) == 200
 
 
 def test_nothing_is_left_at_home(search: Search) -> None:

@@ -2,11 +2,15 @@
 
 import os
 import socket
+import sys
 import threading
 import time
 from contextlib import contextmanager
 
 import pytest
+from command_runs import run
+from ray_head import ray_head
+from ray_here import a_home, clean_environment
 
 from xmrc.errors import ResourceError
 from xmrc.search.cluster import ray_cluster
@@ -57,8 +61,6 @@ def test_an_address_where_nobody_is_is_refused_at_once(address, monkeypatch):
 @pytest.mark.faults
 def test_the_users_own_token_and_environment_are_as_they_were(monkeypatch, tmp_path):
     """What a cluster of this machine alone needs is gone with it."""
-    from ray_here import clean_environment
-
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     for key, value in clean_environment(tmp_path).items():
         monkeypatch.setenv(key, value)
@@ -75,3 +77,25 @@ def test_the_users_own_token_and_environment_are_as_they_were(monkeypatch, tmp_p
         assert "GLOO_SOCKET_IFNAME" not in os.environ
     assert len({*tokens, "e" * 64}) == 3, "another one each time"
     assert not (tmp_path / ".ray").exists()
+
+
+WHO = """
+import sys, ray
+from ray.util.state import list_nodes
+from xmrc.search.cluster import ray_cluster
+
+with ray_cluster():
+    seen = ray.get(ray.remote(lambda: [node.node_id for node in list_nodes()]).remote())
+    print(*seen, *[node["NodeID"] for node in ray.nodes()])
+"""
+
+
+@pytest.mark.faults
+def test_workers_ask_their_own_cluster_where_there_are_two():
+    """As what frees a stopped group does: else its workers would be kept for ever."""
+    with a_home() as home, a_home() as other, ray_head(home, home) as head, ray_head(other, other):
+        mine, named = (run([sys.executable, "-c", WHO], home, **more) for more in ({}, head.joined))
+        assert (mine.code, named.code) == (0, 0), mine.err + named.err
+        nodes = [done.out.split() for done in (mine, named)]
+        assert all(len(set(ids)) == 1 and len(ids) == 2 for ids in nodes), nodes
+        assert nodes[0] != nodes[1]

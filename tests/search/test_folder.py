@@ -99,6 +99,21 @@ def test_a_resumed_study_goes_on_in_its_last_folder(study, tmp_path, monkeypatch
     assert resume(tmp_path, study) == last
 
 
+def test_it_may_go_on_at_another_server_but_not_at_none(file, tmp_path):
+    def at(*overrides: str) -> Study:
+        return load_study(file, overrides)
+
+    begun = begin(tmp_path, at())
+    named = at("tracking.uri=http://me:secret@one:5000")
+    assert resume(tmp_path, named) == begun
+    begun.keep(named)
+    assert resume(tmp_path, at("tracking.uri=http://two:5000")) == begun
+    with pytest.raises(SettingsError) as caught:
+        resume(tmp_path, at())
+    assert str(caught.value).startswith("--resume: tracking.uri must be as it was")
+    assert "http://one:5000" in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("override", "key", "then", "now"),
     [

@@ -12,7 +12,7 @@ from statistics import fmean, stdev
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+import scipy
 
 from xmrc.scoring.statistics import LEVEL, corrected, welch
 
@@ -36,7 +36,7 @@ def spread(sample: Sequence[float]) -> Spread:
         return Spread(1, sample[0], None, None)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # of seeds that are all equal
-        interval = stats.ttest_1samp(sample, 0).confidence_interval(LEVEL)
+        interval = scipy.stats.ttest_1samp(sample, 0).confidence_interval(LEVEL)
     low, high = map(float, interval)
     return Spread(len(sample), fmean(sample), stdev(sample), (low, high))
 

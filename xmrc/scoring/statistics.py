@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+import scipy  # which imports its parts when they are asked for
 
 from xmrc.data.examples import LanguagePair
 from xmrc.errors import DataError
@@ -162,7 +162,7 @@ def welch(
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # of columns without spread
-        test = stats.ttest_ind(sample_SG, other_SG, equal_var=False, alternative=alternative)
+        test = scipy.stats.ttest_ind(sample_SG, other_SG, equal_var=False, alternative=alternative)
         low_G, high_G = test.confidence_interval(LEVEL)
     return low_G, high_G, np.where(np.isnan(test.pvalue), 1.0, test.pvalue)
 
@@ -229,9 +229,9 @@ def _test_ids(change_IP: np.ndarray, member_PG: np.ndarray, resamples: int, seed
 def _p_value(values: np.ndarray) -> float:
     """Of a mean of 0: the t-test; where all values are one, which has no t, the sign test."""
     if np.ptp(values) > _ROUNDING:
-        return float(stats.ttest_1samp(values, 0).pvalue)
+        return float(scipy.stats.ttest_1samp(values, 0).pvalue)
     changed = len(values) if abs(values[0]) > _ROUNDING else 0
-    return float(stats.binomtest(changed, changed).pvalue) if changed else 1.0
+    return float(scipy.stats.binomtest(changed, changed).pvalue) if changed else 1.0
 
 
 def _rows(
@@ -263,4 +263,4 @@ def _comparison(
 def _wilcoxon(differences: pd.Series) -> float:
     """Without any change 1."""
     changes = differences.where(differences.abs() > _ROUNDING, 0.0)
-    return float(stats.wilcoxon(changes).pvalue) if changes.any() else 1.0
+    return float(scipy.stats.wilcoxon(changes).pvalue) if changes.any() else 1.0

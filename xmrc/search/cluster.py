@@ -82,7 +82,12 @@ def _connected() -> Iterator[None]:
     try:
         _knock(address)
         with own_handler():
-            ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
+            ray.init(
+                address=address,
+                runtime_env={"env_vars": {"RAY_ADDRESS": address}},  # as in `_closed_to_others`
+                logging_level=logging.ERROR,
+                log_to_driver=False,
+            )
     except (OSError, RuntimeError, ValueError) as error:
         raise ResourceError(
             f"RAY_ADDRESS: a Ray cluster must answer at {address}: {_first_line(error)}"
@@ -111,13 +116,15 @@ def _knock(address: str) -> None:
 @contextlib.contextmanager
 def _started() -> Iterator[None]:
     """A cluster of this machine's own, whatever clusters others have started on it."""
-    with _closed_to_others():
+    port = _free_port()
+    with _closed_to_others(port):
         try:
             with own_handler():
                 ray.init(
                     address="local",
                     include_dashboard=True,  # frees the resources of trials that are stopped early
                     dashboard_host=_LOOPBACK,
+                    dashboard_port=port,
                     num_cpus=usable_cpus(),
                     _memory=usable_memory(),
                     logging_level=logging.ERROR,
@@ -133,7 +140,7 @@ def _started() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _closed_to_others() -> Iterator[None]:
+def _closed_to_others(dashboard: int) -> Iterator[None]:
     """The environment of a cluster that is this process's alone, and put back behind it.
 
     A token of the user's own, in the environment or at home, is neither used nor touched.
@@ -144,6 +151,8 @@ def _closed_to_others() -> Iterator[None]:
         # Ray listens everywhere, and replaces a loopback address by the machine's, unless it is
         # told that there are no clusters; what it is called is because of where that is so.
         ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR: "0",
+        # Who frees what a stopped group held looks for its cluster, and gives up if it sees two.
+        "RAY_API_SERVER_ADDRESS": f"http://{_LOOPBACK}:{dashboard}",
         "GLOO_SOCKET_IFNAME": _LOOPBACK_INTERFACE,
         "NCCL_SOCKET_IFNAME": _LOOPBACK_INTERFACE,
     }
@@ -158,6 +167,11 @@ def _closed_to_others() -> Iterator[None]:
         for name, value in before.items():
             os.environ.pop(name, None) if value is None else os.environ.update({name: value})
         _forget_token()
+
+
+def _free_port() -> int:
+    with socket.create_server((_LOOPBACK, 0)) as free:
+        return int(free.getsockname()[1])
 
 
 def _forget_token() -> None:

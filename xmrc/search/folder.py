@@ -60,13 +60,13 @@ class StudyFolder:
         """Add facts to the state."""
         write_document(self.path / _STATE, {**self.state(), **facts})
 
-    def begin(self, study: Study) -> None:
-        """Keep the study's settings, for people and once more with a checksum."""
+    def keep(self, study: Study) -> None:
+        """Write down the study's settings, for people and once more with a checksum."""
         self.remember(**{_STUDY: to_yaml(study)})
         write_text(self.path / _SETTINGS, to_yaml(study))
 
     def settings(self) -> Path:
-        """The study file as it was when the study began, written anew where it was changed since.
+        """The study file as it was written down, and is written anew where it was changed since.
 
         Errors: ResourceError if it cannot be.
         """
@@ -118,7 +118,7 @@ def new_folder(root: Path, study: Study) -> Iterator[StudyFolder]:
     Errors: ResourceError if it cannot be made.
     """
     with _own(_free(root / study.name)) as folder:
-        folder.begin(study)
+        folder.keep(study)
         yield folder
 
 
@@ -171,17 +171,19 @@ def _is_run(path: Path) -> bool:
 
 
 def _check_same(file: Path, study: Study) -> None:
-    """Refuse other settings than those in `file`, but for where the storage is.
+    """Refuse other settings than those in `file`, but for another storage or server of MLflow.
 
-    Errors: SettingsError; DataError if the file is damaged.
+    A server must be named: nobody means to leave one for the storage's own. Errors: SettingsError;
+    DataError if the file is damaged.
     """
     try:
         then = _leaves(parse_yaml(file.read_text(encoding="utf-8")))
     except ValueError as error:
         raise DataError(f"{file}: must be YAML, and is damaged: {error}") from error
     now = _leaves(parse_yaml(to_yaml(study)))
+    moved = {"storage"} if study.tracking.uri is None else {"storage", "tracking.uri"}
     for key in dict.fromkeys((*now, *then)):
-        if key != "storage" and then.get(key) != now.get(key):
+        if key not in moved and then.get(key) != now.get(key):
             raise SettingsError(
                 f"--resume: {key} must be as it was when the study began, "
                 f"{then.get(key, 'absent')} in {file}, got {now.get(key, 'absent')}"

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import ray
 import torch
-from ray.autoscaler.sdk import request_resources
 
 from xmrc.errors import ResourceError
 from xmrc.learning.worker import WorkerResources
@@ -97,6 +96,8 @@ def await_fit(settings: ResourceSettings, needs: MemoryNeeds, say: Callable[[str
         if settings.wait == 0:
             raise
         say(f"waiting for nodes, {settings.wait:g} minutes at most: {error}")
+    from ray.autoscaler.sdk import request_resources  # slow, and few searches wait
+
     trial = _worker_resources(settings, cluster_nodes(), needs)
     request_resources(bundles=[trial.request] * trial.workers)
     try:

@@ -105,6 +105,8 @@ def open_run(
     tracker = Tracker.open(study.tracking.uri, str(root), experiment_of(study))
     prepared = prepare(study.settings, corpora, Cache(root / "cache"))
     check_shared(root)
+    if begun:
+        begun.keep(study)  # which may have another storage or server by now
     with nullcontext(begun) if begun else new_folder(root, study) as folder:
         for path, owner in searches_beside(folder):
             say(console, f"{study.name}: also running in {path} ({owner})")

@@ -4,6 +4,7 @@ A trial of one worker trains right there, which starts in a third of the time; o
 workers is the driver of a Ray Train group. Both run the same training function.
 """
 
+import gc
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -41,6 +42,7 @@ def trainable_of(
     """
 
     def trainable(config: dict[str, Any]) -> None:
+        gc.freeze()  # what was imported is not looked through again, now or at the end
         name = config[TRIAL]
         checkpoints = files.of(name)
         try:
