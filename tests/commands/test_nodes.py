@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 from command_runs import REPOSITORY, Done, Running, Storage, module, settings
-from ray.cluster_utils import Cluster
 from ray_here import a_home
-from ray_nodes import ray_nodes, runs
+from ray_nodes import Nodes, ray_nodes
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(1800)]
 
@@ -22,13 +21,13 @@ SHORT = (
 
 
 @contextmanager
-def a_cluster() -> Iterator[tuple[Cluster, Path]]:
+def a_cluster() -> Iterator[tuple[Nodes, Path]]:
     """A head that trains nothing, and a home."""
     with a_home() as home, ray_nodes(home) as cluster:
         yield cluster, home
 
 
-def begin(cluster: Cluster, home: Path, *overrides: str) -> tuple[Running, Storage]:
+def begin(cluster: Nodes, home: Path, *overrides: str) -> tuple[Running, Storage]:
     """A short search on a cluster, and where it writes."""
     storage = Storage(home / "runs")
     space = str(REPOSITORY / "search_spaces" / "demo.yaml")
@@ -68,12 +67,12 @@ def test_a_search_waits_for_nodes_uses_those_that_join_and_outlives_one_that_goe
         running.wait_until(lambda: "waiting for nodes, 10 minutes at most" in running.printed)
         assert "1 node(s) with 0 CPUs and 0 GPUs" in running.printed
         assert not storage.trials("demo")
-        cluster.add_node(num_cpus=2, num_gpus=1)
+        cluster.add(num_cpus=2, num_gpus=1)
         running.wait_until(lambda: under_way(storage, 2, epochs))
-        second = cluster.add_node(num_cpus=1, num_gpus=1)
+        second = cluster.add(num_cpus=1, num_gpus=1)
         running.wait_until(lambda: under_way(storage, 3, epochs))
         before = {one["id"]: one["history"] for one in storage.trials("demo")}
-        cluster.remove_node(second)
+        cluster.remove(second)
         for one in check_ended(running.end(), storage, 3, epochs):
             known = before[one["id"]]  # nothing of it was trained again
             assert one["history"][: len(known)] == known
@@ -93,7 +92,7 @@ def test_two_workers_on_two_nodes_outlive_one_of_them() -> None:
     """The trial goes on where there is room: on the third node, beside the one that is left."""
     epochs = 20
     with a_cluster() as (cluster, home):
-        nodes = [cluster.add_node(num_cpus=1) for _ in range(3)]
+        nodes = [cluster.add(num_cpus=1) for _ in range(3)]
         running, storage = begin(
             cluster, home,
             f"settings.training.epochs={epochs}", "search.trials=1",
@@ -101,8 +100,8 @@ def test_two_workers_on_two_nodes_outlive_one_of_them() -> None:
         )  # fmt: skip
         running.wait_until(lambda: under_way(storage, 1, epochs))
         (before,) = storage.trials("demo")
-        one, _ = [node for node in nodes if runs(node, "ray::RayTrainWorker")]
-        cluster.remove_node(one)
+        one, _ = [node for node in nodes if node.runs("ray::RayTrainWorker")]
+        cluster.remove(one)
         (trial,) = check_ended(running.end(), storage, 1, epochs)
         known = before["history"]
         assert trial["history"][: len(known)] == known

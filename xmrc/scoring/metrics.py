@@ -7,19 +7,26 @@ scores as it does there. A language that MLQA does not have keeps its articles.
 
 import re
 import string
-import sys
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
 
-# Category P of every plane, and the ASCII symbols $ + < = > ^ ` | ~, which Unicode does not call
-# punctuation. Other symbols stay: a euro sign is part of the answer.
-_DROP_PUNCTUATION = dict.fromkeys(
-    code
-    for code in range(sys.maxunicode + 1)
-    if unicodedata.category(chr(code)).startswith("P") or chr(code) in string.punctuation
-)
+
+class _Translation(dict[int, str | None]):
+    """What becomes of a character, looked up when it is first met.
+
+    Category P of every plane goes, and the ASCII symbols $ + < = > ^ ` | ~, which Unicode does not
+    call punctuation. Other symbols stay: a euro sign is part of the answer.
+    """
+
+    def __missing__(self, code: int) -> str | None:
+        one = chr(code)
+        dropped = unicodedata.category(one).startswith("P") or one in string.punctuation
+        return self.setdefault(code, None if dropped else one)
+
+
+_WITHOUT_PUNCTUATION = _Translation()
 
 
 def _whole_words(words: str) -> re.Pattern[str]:
@@ -44,7 +51,7 @@ _SEGMENT = {  # every ideograph of this range is a token of its own
 @lru_cache(maxsize=1 << 17)
 def normalise(text: str, language: str) -> str:
     """The text in lower case, without punctuation and articles, its tokens one space apart."""
-    text = text.lower().translate(_DROP_PUNCTUATION)
+    text = text.lower().translate(_WITHOUT_PUNCTUATION)
     if language in _ARTICLES:
         text = _ARTICLES[language].sub(" ", text)
     if language in _SEGMENT:

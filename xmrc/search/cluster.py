@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 
 import grpc
 import ray
-from ray._private import ray_constants
+from ray._private import ray_constants, services
 from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
 from ray.exceptions import RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -84,7 +84,7 @@ def _connected() -> Iterator[None]:
         with own_handler():
             ray.init(
                 address=address,
-                runtime_env={"env_vars": {"RAY_ADDRESS": address}},  # as in `_closed_to_others`
+                runtime_env={"env_vars": _known_to_workers(address)},
                 logging_level=logging.ERROR,
                 log_to_driver=False,
             )
@@ -93,6 +93,17 @@ def _connected() -> Iterator[None]:
             f"RAY_ADDRESS: a Ray cluster must answer at {address}: {_first_line(error)}"
         ) from error
     yield
+
+
+def _known_to_workers(address: str) -> dict[str, str]:
+    """Where their cluster is, for what looks around for it otherwise (see `_closed_to_others`).
+
+    The loopback address is another machine's on each node. A client of Ray (ray://) is not told.
+    """
+    if "://" in address:
+        return {}
+    found = services.canonicalize_bootstrap_address(address)
+    return {} if found is None else {"RAY_ADDRESS": found}
 
 
 def _knock(address: str) -> None:
