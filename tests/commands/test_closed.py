@@ -3,6 +3,7 @@
 A trial of two workers is running meanwhile, so theirs are among the processes that are looked at.
 """
 
+import contextlib
 import ipaddress
 import json
 import os
@@ -34,9 +35,9 @@ class Search:
     """A search on this machine, two workers of which are training."""
 
     home: Path
-    processes: list[int]
+    processes: dict[int, str]  # what each was started with
     token: str  # of its workers
-    listening: dict[str, set[str]]  # addresses by process
+    listening: dict[int, set[str]]  # addresses by process
     address: str  # of the cluster
 
 
@@ -58,14 +59,15 @@ def search() -> Iterator[Search]:
 
 
 def seen(command: Running, home: Path) -> Search:
-    processes = [int(path.name) for path in Path("/proc").glob("[0-9]*") if is_of(path, home)]
-    processes.sort()
+    environments = {int(one.name): environment_of(one) for one in Path("/proc").glob("[0-9]*")}
+    ours = {pid: its for pid, its in environments.items() if its.get("HOME") == str(home)}
+    (token,) = {its["RAY_AUTH_TOKEN"] for its in ours.values() if "RAY_AUTH_TOKEN" in its}
     return Search(
         home,
-        processes,
-        environment_of(Path(f"/proc/{processes[-1]}"))["RAY_AUTH_TOKEN"],
-        {str(pid): sockets for pid in processes if (sockets := listening(pid))},
-        next(word for pid in processes for word in gcs_addresses(pid)),
+        {pid: words_of(pid) for pid in ours},
+        token,
+        {pid: sockets for pid in ours if (sockets := listening(pid))},
+        next(word for pid in ours for word in gcs_addresses(pid)),
     )
 
 
@@ -77,26 +79,38 @@ def environment_of(process: Path) -> dict[str, str]:
     return dict(entry.split("=", 1) for entry in text.split("\0") if "=" in entry)
 
 
-def is_of(process: Path, home: Path) -> bool:
-    return environment_of(process).get("HOME") == str(home)
-
-
 def gcs_addresses(process: int) -> list[str]:
     """What a raylet is told."""
-    words = Path(f"/proc/{process}/cmdline").read_text().split("\0")
+    words = words_of(process).split()
     return [word.partition("=")[2] for word in words if word.startswith("--gcs-address=")]
+
+
+def words_of(process: int) -> str:
+    """How it was started; empty once it has ended."""
+    try:
+        return Path(f"/proc/{process}/cmdline").read_text().replace("\0", " ")
+    except OSError:
+        return ""
 
 
 def listening(process: int) -> set[str]:
     """The addresses on which a process waits for others, as the kernel lists its sockets."""
-    folder = Path(f"/proc/{process}")
-    own = {os.readlink(path) for path in (folder / "fd").iterdir() if path.is_symlink()}
-    found = set()
-    for table in ("tcp", "tcp6"):
-        for row in (folder / "net" / table).read_text().splitlines()[1:]:
+    own, found = files_of(process), set()
+    for table in ("tcp", "tcp6"):  # of this machine, for all processes
+        for row in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
             local, state, inode = (row.split()[column] for column in (1, 3, 9))
             if state == LISTENING and f"socket:[{inode}]" in own:
                 found.add(address_of(local.partition(":")[0]))
+    return found
+
+
+def files_of(process: int) -> set[str]:
+    """What it has open; nothing once it has ended."""
+    found = set()
+    with contextlib.suppress(OSError):
+        for path in Path(f"/proc/{process}/fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):  # it was closed
+                found.add(os.readlink(path))
     return found
 
 
@@ -143,7 +157,7 @@ def test_only_the_loopback_interface_is_listened_on(search: Search) -> None:
     assert len(search.processes) > 8
     assert len(search.listening) > 6, "the daemons of Ray, its workers"
     for process, addresses in search.listening.items():
-        words = Path(f"/proc/{process}/cmdline").read_text().replace("\0", " ")
+        words = search.processes[process]
         for address in addresses:
             found = ipaddress.ip_address(address)
             assert (getattr(found, "ipv4_mapped", None) or found).is_loopback, (address, words)
