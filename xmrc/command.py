@@ -41,7 +41,7 @@ def run(main: Callable[[], None]) -> None:
         with undisturbed():
             sys.exit(_interrupted(interrupt))
     finally:
-        gc.freeze()
+        gc.freeze()  # nor what was imported since
 
 
 def _interrupted(interrupt: KeyboardInterrupt) -> int:
